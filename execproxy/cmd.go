@@ -1,0 +1,153 @@
+package execproxy
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"github.com/containerd/errdefs"
+)
+
+// A Cmd is one command in a running container. Set its fields, then call Run
+// once.
+type Cmd struct {
+	Engine    Engine
+	Container string   // ID, or name
+	Name      string   // of the container, for messages; empty: Container
+	Args      []string // program and arguments; no shell is involved
+
+	Env        []string // KEY=VALUE, over the container's own; the last of a key wins
+	Dir        string   // absolute; empty: the container's own
+	User       string   // name|uid[:group|gid]; empty: the container's own
+	Privileged bool     // all capabilities, as docker exec --privileged
+
+	// Stdin is read to its end, or until the command has ended; nil gives the
+	// command none. A Read that is under way at the end is not waited for, since
+	// a terminal's can't be interrupted: what it returns later is lost.
+	Stdin io.Reader
+
+	// Stdout and Stderr get the output as it comes; nil discards. Where both are
+	// the same writer, it is written by one goroutine at a time and in the order
+	// of the output. With TTY there is one stream, on Stdout.
+	//
+	// A slow receiver holds the command back and loses nothing. One that fails
+	// ends the command, with SIGPIPE first. It may be written to after Run has
+	// returned only if a signal has ended the run meanwhile.
+	Stdout, Stderr io.Writer
+
+	// TTY gives the command a terminal of Size, which follows Resize. A nil
+	// Resize never changes it.
+	TTY    bool
+	Size   Size
+	Resize <-chan Size
+
+	// Signals are passed on to the command's whole group, and to all that
+	// carries its token. Of SIGHUP, SIGINT, SIGQUIT and SIGTERM the first starts
+	// StopGrace, and a second of the same kind kills. A nil channel passes on
+	// none.
+	Signals <-chan os.Signal
+
+	// StopSignal is sent in place of the signals that end a run, and when ctx is
+	// done; nil passes on what came, SIGTERM for ctx.
+	StopSignal os.Signal
+
+	// StopGrace is how long a command may take to end after it was asked to; then
+	// it is killed. 0 means 10 seconds, as docker stop has it.
+	StopGrace time.Duration
+
+	// Suspend stops this process after SIGTSTP has stopped the command, and
+	// returns when it goes on. Nil passes no SIGTSTP on.
+	Suspend func()
+
+	// Notice is told what a person who waits should know, one line each and at
+	// most a few in a run: the container was paused, say. Nil discards.
+	Notice func(line string)
+
+	token   string
+	program string // of the exec: Args[0], or the shell that sets the size
+	quiet   bool   // it is about another run, which does the looking
+}
+
+const (
+	// tokenVariable is in the environment of each command, with 26 random
+	// characters. By it a run's processes are found again.
+	tokenVariable = "TOXRUN_RUN"
+
+	defaultGrace = 10 * time.Second
+)
+
+// Command returns a Cmd for args in a container, with no streams.
+func Command(engine Engine, container string, args ...string) *Cmd {
+	return &Cmd{Engine: engine, Container: container, Args: args}
+}
+
+// Run starts the command, passes its streams and signals through, waits for its
+// end and returns nil for exit status 0. When ctx is done the command is ended
+// as by a signal.
+//
+// Its errors are [ExitError], and where there is no exit status [StartError],
+// [GoneError], [SignalError], [OutputError], [LostError], or the error of a
+// request to the Engine. When ctx was done before the command's end, the error
+// also wraps ctx's cause. A Run that returns nil or an ExitError has written all
+// of the output.
+func (c *Cmd) Run(ctx context.Context) error {
+	if err := c.prepare(); err != nil {
+		return err
+	}
+	select {
+	case sig := <-c.Signals:
+		return &SignalError{Signal: sig}
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	default:
+	}
+	err := c.run(ctx, c.sized(c.Args))
+	if start, ok := errors.AsType[*StartError](err); ok && start.Program != c.Args[0] {
+		// No shell that could have set the size.
+		c.program = c.Args[0]
+		err = c.run(ctx, c.Args)
+	}
+	return err
+}
+
+func (c *Cmd) prepare() error {
+	switch {
+	case c.Engine == nil:
+		return errors.New("no engine")
+	case len(c.Args) == 0 || c.Args[0] == "":
+		return errors.New("no command")
+	}
+	c.token, c.program = rand.Text(), c.Args[0]
+	if c.Name == "" {
+		c.Name = short(c.Container)
+	}
+	if c.StopGrace == 0 {
+		c.StopGrace = defaultGrace
+	}
+	if c.Stdout == nil {
+		c.Stdout = io.Discard
+	}
+	if c.Stderr == nil {
+		c.Stderr = io.Discard
+	}
+	return nil
+}
+
+func (c *Cmd) notice(line string) {
+	if c.Notice != nil {
+		c.Notice(line)
+	}
+}
+
+// gone makes a GoneError of what exec create says of a container that can't
+// take an exec.
+func (c *Cmd) gone(ctx context.Context, err error) error {
+	if !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
+		return err
+	}
+	now, _, _ := c.condition(ctx, "")
+	return &GoneError{Container: c.Name, Paused: now == paused, Err: err}
+}

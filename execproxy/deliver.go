@@ -1,0 +1,140 @@
+package execproxy
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+//go:embed signal.sh
+var signalScript string
+
+// A delivery is a signal that was brought to the command, or could not be.
+type delivery struct {
+	signal os.Signal
+	ends   bool   // it was to end the command
+	left   string // PIDs that could not be ended
+	err    error
+}
+
+// ends tells whether sig asks a command to end. Others are only passed on.
+func ends(sig os.Signal) bool {
+	switch sig {
+	case syscall.SIGHUP, os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGPIPE, os.Kill:
+		return true
+	}
+	return false
+}
+
+// pass passes a signal on. A second one of a kind that ends commands kills, and
+// a third gives up. It returns an error where there is nothing left to wait for.
+func (r *run) pass(sig os.Signal) error {
+	before := r.asks(sig)
+	switch {
+	case suspends(sig):
+		if r.Suspend != nil {
+			r.deliver(sig)
+		}
+		return nil
+	case !ends(sig):
+		r.deliver(sig)
+		return nil
+	case r.exit != nil && r.delivering == 0:
+		return &SignalError{Signal: sig} // only output is left, which nobody takes
+	}
+	r.asked = append(r.asked, sig)
+	switch {
+	case before == 0 && r.StopSignal != nil:
+		r.deliver(r.StopSignal)
+	case before == 0:
+		r.deliver(sig)
+	case before == 1:
+		r.deliver(os.Kill)
+	default:
+		return &SignalError{Signal: sig, Cause: "gave up: the command may still be running in container " + r.Name}
+	}
+	return nil
+}
+
+// deliver sends sig to all processes of the run. A signal that ends is followed
+// up, in the container, until nothing of the run is left.
+func (r *run) deliver(sig os.Signal) {
+	r.delivering++
+	r.spawn(func() {
+		d := delivery{signal: sig, ends: ends(sig)}
+		args := []string{"sh", "-c", signalScript, "signal.sh", r.token, signalName(sig)}
+		if d.ends {
+			args = append(args, strconv.Itoa(int(r.StopGrace/(10*time.Millisecond))))
+		}
+		var left bytes.Buffer
+		d.err = (&Cmd{
+			Engine:     r.Engine,
+			Container:  r.Container,
+			Name:       r.Name,
+			Args:       args,
+			Dir:        "/", // the command's own may be gone by now
+			User:       r.User,
+			Privileged: r.Privileged, // else its environment can't be read
+			Stdout:     &left,
+			quiet:      true,
+		}).Run(r.requests)
+		d.left = strings.TrimSpace(left.String())
+		select {
+		case r.delivered <- d:
+		case <-r.requests.Done():
+		}
+	})
+}
+
+// arrived takes in what has become of a signal. It returns an error where the
+// command can't be reached and the signal was to end it.
+func (r *run) arrived(d delivery) error {
+	if suspends(d.signal) {
+		r.Suspend()
+		r.deliver(resume)
+		return nil
+	}
+	problem := r.problem(d)
+	switch {
+	case problem == "" || r.exit != nil && d.left == "":
+		return nil
+	case !d.ends:
+		r.notice(problem)
+		return nil
+	}
+	asked := d.signal
+	if len(r.asked) > 0 {
+		asked = r.asked[0]
+	}
+	return &SignalError{Signal: asked, Cause: problem}
+}
+
+// problem says why a signal has not done what it should, and what that means.
+func (r *run) problem(d delivery) string {
+	var exit *ExitError
+	var gone *GoneError
+	switch start := (*StartError)(nil); {
+	case d.err == nil:
+		return ""
+	case errors.As(d.err, &start):
+		return fmt.Sprintf("container %s has no shell to send signals with: the command is still running inside", r.Name)
+	case errors.As(d.err, &gone) && gone.Paused:
+		return fmt.Sprintf("container %s is paused: the command is frozen inside and goes on after docker unpause %s", r.Name, r.Name)
+	case errors.As(d.err, &gone):
+		return "" // and so is the command; the run is about to end
+	case errors.As(d.err, &exit) && exit.Code == 4:
+		return fmt.Sprintf("still running in container %s: process %s", r.Name, d.left)
+	case errors.As(d.err, &exit) && exit.Code == 3:
+		return fmt.Sprintf("the command was not found among the processes of container %s: it may still be running", r.Name)
+	case errors.Is(d.err, context.Canceled):
+		return ""
+	}
+	return fmt.Sprintf("the signal did not reach the command, which may still be running in container %s: %v", r.Name, d.err)
+}

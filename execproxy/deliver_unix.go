@@ -1,0 +1,27 @@
+//go:build unix
+
+package execproxy
+
+import (
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// signalName is a signal's name for kill, without SIG: numbers differ between
+// systems. SIGTSTP would do nothing to the command, whose process group is
+// orphaned, so SIGSTOP is sent for it.
+func signalName(sig os.Signal) string {
+	if suspends(sig) {
+		return "STOP"
+	}
+	return strings.TrimPrefix(unix.SignalName(sig.(syscall.Signal)), "SIG")
+}
+
+// suspends tells whether sig is what ^Z sends.
+func suspends(sig os.Signal) bool { return sig == syscall.SIGTSTP }
+
+// resume is sent to a command that was suspended.
+const resume = syscall.SIGCONT

@@ -1,0 +1,120 @@
+package execproxy
+
+import (
+	"bufio"
+	"context"
+	"net"
+
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/container"
+)
+
+// An Engine is what a run needs of the Docker Engine; *client.Client is one.
+// Any API version from 1.25 on will do: older ones know no environment for an
+// exec.
+//
+// With a TTY its API version has to be agreed on before Run.
+type Engine interface {
+	ContainerExecCreate(ctx context.Context, container string, options container.ExecOptions) (container.ExecCreateResponse, error)
+	ContainerExecAttach(ctx context.Context, exec string, options container.ExecAttachOptions) (types.HijackedResponse, error)
+	ContainerExecInspect(ctx context.Context, exec string) (container.ExecInspect, error)
+	ContainerExecResize(ctx context.Context, exec string, options container.ResizeOptions) error
+	ContainerInspect(ctx context.Context, container string) (container.InspectResponse, error)
+	ClientVersion() string
+}
+
+// detachKeys switches detaching off as far as the Engine lets it: empty, it
+// would mean ctrl-p,ctrl-q and hold every ^P back until the next key. Of all
+// keys, ^@ is missed least while it waits for the key that follows it.
+const detachKeys = "ctrl-@,ctrl-_,ctrl-@,ctrl-^,ctrl-@,ctrl-_,ctrl-@,ctrl-^"
+
+// A stream is the connection of a started exec.
+type stream struct {
+	net.Conn               // what is written is the command's stdin
+	output   *bufio.Reader // what the command writes: raw with a TTY, else in frames
+}
+
+// closeWrite tells the command that its stdin is at its end.
+func (s *stream) closeWrite() error {
+	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// create makes an exec that has not started. It can't be deleted, so whoever
+// calls it is sure to start it.
+func (c *Cmd) create(ctx context.Context, args []string) (id string, err error) {
+	options := container.ExecOptions{
+		User:         c.User,
+		Privileged:   c.Privileged,
+		Tty:          c.TTY,
+		AttachStdin:  c.Stdin != nil,
+		AttachStdout: true,
+		AttachStderr: !c.TTY,
+		Env:          append(c.Env[:len(c.Env):len(c.Env)], tokenVariable+"="+c.token),
+		WorkingDir:   c.Dir,
+		Cmd:          args,
+	}
+	if c.TTY {
+		options.DetachKeys = detachKeys
+		options.ConsoleSize = c.Size.console()
+	}
+	created, err := c.Engine.ContainerExecCreate(ctx, c.Container, options)
+	return created.ID, err
+}
+
+// start starts the exec and returns its connection. An Engine that does not
+// answer can't hold Run back: the request goes on alone when ctx is done.
+func (c *Cmd) start(ctx context.Context, id string) (*stream, error) {
+	type answer struct {
+		stream *stream
+		err    error
+	}
+	answers := make(chan answer)
+	go func() {
+		options := container.ExecAttachOptions{Tty: c.TTY}
+		if c.TTY {
+			options.ConsoleSize = c.Size.console()
+		}
+		attached, err := c.Engine.ContainerExecAttach(ctx, id, options)
+		got := answer{err: err}
+		if err == nil {
+			got.stream = &stream{Conn: attached.Conn, output: attached.Reader}
+		}
+		select {
+		case answers <- got:
+		case <-ctx.Done():
+			if got.stream != nil {
+				got.stream.Close()
+			}
+		}
+	}()
+	select {
+	case got := <-answers:
+		return got.stream, got.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// A state is what the Engine says of an exec.
+type state struct {
+	running bool
+	code    int  // of no meaning while running
+	started bool // whether there has ever been a process
+}
+
+func (c *Cmd) inspect(ctx context.Context, id string) (state, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, errSilent)
+	defer cancel()
+	got, err := c.Engine.ContainerExecInspect(ctx, id)
+	if err != nil && context.Cause(ctx) == errSilent {
+		err = errSilent
+	}
+	return state{running: got.Running, code: got.ExitCode, started: got.Pid != 0}, err
+}
+
+func (c *Cmd) resize(ctx context.Context, id string, size Size) error {
+	return c.Engine.ContainerExecResize(ctx, id, container.ResizeOptions{Height: size.Rows, Width: size.Columns})
+}

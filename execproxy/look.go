@@ -1,0 +1,135 @@
+package execproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+)
+
+// A condition is what has become of the container of a run.
+type condition int
+
+const (
+	running condition = iota
+	paused
+	stopped
+	restarted
+	removed
+	unknown // the Engine does not answer
+)
+
+// A look is what the Engine says of the container, and when it was started.
+type look struct {
+	condition condition
+	began     string // the Engine's own text, to be compared only
+	err       error  // of an Engine that does not answer
+}
+
+const (
+	// lookTime is how often a run looks what has become of its container, and
+	// when it does first: most are over by then and cost the Engine three
+	// requests. A look takes the Engine about a millisecond.
+	lookTime = time.Second
+
+	// lookTries is how many looks may fail before the Engine counts as gone.
+	lookTries = 3
+
+	// answerTime is how long the Engine may take to answer a small request. On
+	// a loaded machine it takes tens of milliseconds.
+	answerTime = 3 * time.Second
+
+	// lostTime is what is left of a run whose container is gone, for the end of
+	// its output to arrive.
+	lostTime = time.Second
+)
+
+// look looks again and again.
+func (r *run) look() {
+	failed := 0
+	for r.quiet == false {
+		select {
+		case <-time.After(lookTime):
+		case <-r.requests.Done():
+			return
+		}
+		now, began, err := r.condition(r.requests, "")
+		if failed++; err == nil {
+			failed = 0
+		} else if failed < lookTries {
+			continue
+		}
+		select {
+		case r.looked <- look{now, began, err}:
+		case <-r.requests.Done():
+			return
+		}
+	}
+}
+
+// become takes in a look and tells whether it means the end of the run.
+func (r *run) become(now look) (end bool) {
+	before := r.container
+	if before.began != "" && now.began != before.began && now.condition < stopped {
+		now.condition = restarted
+	}
+	if before.began != "" {
+		now.began = before.began
+	}
+	r.container = now
+	switch {
+	case now.condition > paused:
+		return before.condition <= paused
+	case now.condition == paused && before.condition == running:
+		r.notice(fmt.Sprintf("container %s is paused: the command is frozen until docker unpause %s", r.Name, r.Name))
+	case now.condition == running && before.condition == paused:
+		r.notice(fmt.Sprintf("container %s goes on", r.Name))
+	}
+	return false
+}
+
+// condition asks what has become of the container. since is when it was started
+// as far as known, or empty; began is when it was, as the Engine says now.
+func (c *Cmd) condition(ctx context.Context, since string) (now condition, began string, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, errSilent)
+	defer cancel()
+	got, err := c.Engine.ContainerInspect(ctx, c.Container)
+	switch {
+	case errdefs.IsNotFound(err):
+		return removed, "", nil
+	case err != nil && context.Cause(ctx) == errSilent:
+		return unknown, "", errSilent
+	case err != nil:
+		return unknown, "", err
+	case !got.State.Running:
+		return stopped, got.State.StartedAt, nil
+	case since != "" && since != got.State.StartedAt:
+		return restarted, got.State.StartedAt, nil
+	case got.State.Paused:
+		return paused, got.State.StartedAt, nil
+	}
+	return running, got.State.StartedAt, nil
+}
+
+var errSilent = errors.New("the engine does not answer")
+
+// fate says what has become of the container under the command.
+func (c *Cmd) fate(now condition) string {
+	what := map[condition]string{
+		paused:    "is paused",
+		stopped:   "was stopped",
+		restarted: "was restarted",
+		removed:   "was removed",
+	}[now]
+	if what == "" {
+		return "the engine went away while the command was running; it may still be running in container " + c.Name
+	}
+	return fmt.Sprintf("container %s %s while the command was running", c.Name, what)
+}
+
+// lost is the error for a command whose container or Engine went away.
+func (c *Cmd) lost(now condition, err error) error {
+	return &LostError{Cause: c.fate(now), Err: err}
+}

@@ -1,0 +1,35 @@
+package execproxy
+
+import (
+	"strconv"
+
+	"github.com/docker/docker/api/types/versions"
+)
+
+// A Size is a terminal's, in characters. The zero Size is unknown.
+type Size struct {
+	Rows, Columns uint
+}
+
+// console is the size as the Engine takes it, nil where it is unknown.
+func (s Size) console() *[2]uint {
+	if s == (Size{}) {
+		return nil
+	}
+	return &[2]uint{s.Rows, s.Columns}
+}
+
+// sizeScript sets the terminal's size before the command's first instruction. A
+// resize after the start comes too late for a quick program.
+const sizeScript = `stty rows "$1" cols "$2" 2>/dev/null; shift 2; exec "$@"`
+
+// sized is args, wrapped where the Engine would begin with a terminal of 0x0:
+// before API 1.42 it ignores the size given at creation.
+func (c *Cmd) sized(args []string) []string {
+	if !c.TTY || c.Size == (Size{}) || !versions.LessThan(c.Engine.ClientVersion(), "1.42") {
+		return args
+	}
+	rows, columns := strconv.Itoa(int(c.Size.Rows)), strconv.Itoa(int(c.Size.Columns))
+	c.program = "sh"
+	return append([]string{"sh", "-c", sizeScript, "sh", rows, columns}, args...)
+}

@@ -1,0 +1,153 @@
+package execproxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// pump starts the goroutines that move the streams.
+func (r *run) pump() {
+	r.out = newSink(r, r.Stdout)
+	r.err = r.out
+	if !r.TTY && r.Stderr != r.Stdout {
+		r.err = newSink(r, r.Stderr)
+	}
+	r.spawn(func() { r.received <- r.receive() })
+	if r.Stdin != nil {
+		r.spawn(r.send)
+	}
+}
+
+// receive hands the output to the sinks until its end. It returns a StartError
+// where the output is the Engine's word that the command can't run.
+func (r *run) receive() error {
+	read, begun := readFrames, false
+	if r.TTY {
+		read = readRaw
+	}
+	return read(r.stream.output, func(stream int, data []byte) error {
+		if !begun {
+			begun = true
+			if err := r.refusal(data); err != nil {
+				return err
+			}
+		}
+		if stream == frameStderr {
+			r.err.write(data)
+		} else {
+			r.out.write(data)
+		}
+		return nil
+	})
+}
+
+// refusal tells whether data, the first output of all, is not the command's.
+// The Engine writes its runtime's message where the command's stdout would be,
+// in one piece that ends in CR LF (measured: 20.10 and 29.7). An exec that never
+// had a process gives it away.
+func (r *run) refusal(data []byte) error {
+	if !bytes.HasSuffix(data, []byte("\r\n")) {
+		return nil
+	}
+	now, err := r.inspect(r.requests, r.id)
+	if err != nil || now.running || now.started {
+		return nil // the end of the run will tell
+	}
+	return r.refused(strings.TrimSpace(string(data)))
+}
+
+// refused makes a StartError of the runtime's message.
+func (c *Cmd) refused(message string) error {
+	e := &StartError{Code: 126, Program: c.program, Engine: message}
+	// What comes first in the message is about the exec as a whole.
+	switch has := func(text string) bool { return strings.Contains(message, text) }; {
+	case has("unable to find user"), has("unable to find group"), has("no matching entries in"):
+		e.Code, e.Text = 125, fmt.Sprintf("user %s: not found in container %s", c.User, c.Name)
+	case has("chdir to cwd"):
+		e.Code, e.Text = 125, fmt.Sprintf("directory %s: not to be entered in container %s", c.Dir, c.Name)
+	case has("executable file not found"), has("no such file or directory"):
+		e.Code, e.Text = 127, fmt.Sprintf("%s: not found in container %s", e.Program, c.Name)
+	case has("permission denied"), has("is a directory"):
+		e.Text = fmt.Sprintf("%s: not executable in container %s", e.Program, c.Name)
+	case has("exec format error"):
+		e.Text = fmt.Sprintf("%s: not a program for container %s", e.Program, c.Name)
+	default:
+		e.Code, e.Text = 125, message
+	}
+	return e
+}
+
+// send hands the caller's stdin to the command. Where the command ends first,
+// the write fails and all is well.
+func (r *run) send() {
+	in := &lastByte{Reader: r.Stdin, byte: '\n'}
+	if _, err := io.CopyBuffer(struct{ io.Writer }{r.stream}, in, make([]byte, chunkSize)); err != nil {
+		return
+	}
+	if !r.TTY {
+		_ = r.stream.closeWrite()
+		return
+	}
+	// A half-closed connection would make the Engine close a terminal's output
+	// too. ^D is a terminal's end of file, at the start of a line.
+	end := []byte{4}
+	if in.byte != '\n' {
+		end = []byte{4, 4}
+	}
+	_, _ = r.stream.Write(end)
+}
+
+// A lastByte remembers the last byte that was read.
+type lastByte struct {
+	io.Reader
+	byte byte
+}
+
+func (l *lastByte) Read(p []byte) (int, error) {
+	n, err := l.Reader.Read(p)
+	if n > 0 {
+		l.byte = p[n-1]
+	}
+	return n, err
+}
+
+// pipeTime is how long a command may take to notice that its output has nowhere
+// to go; many, Python's among them, ignore SIGPIPE.
+const pipeTime = 300 * time.Millisecond
+
+// unheard ends the command when the receiver of a sink has failed. escalate is
+// the timer for SIGTERM, nil as long as none runs.
+func (r *run) unheard(s *sink, escalate <-chan time.Time) <-chan time.Time {
+	if s.failure() == nil || r.exit != nil || escalate != nil {
+		return escalate
+	}
+	r.deliver(syscall.SIGPIPE)
+	return time.After(pipeTime)
+}
+
+// outputFailure is why output was lost, but for a receiver that went away: that
+// is the receiver's wish.
+func (r *run) outputFailure() error {
+	for _, s := range []*sink{r.out, r.err} {
+		if err := s.failure(); err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, io.ErrClosedPipe) {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayHaveEnded tells whether the command may have ended though its output has
+// not. The Engine keeps the exec locked while it waits for its output to be read
+// (moby, daemon/monitor.go), so no answer is an answer.
+func (r *run) mayHaveEnded() bool {
+	ctx, cancel := context.WithTimeout(r.requests, stallTime/2)
+	defer cancel()
+	now, err := r.inspect(ctx, r.id)
+	return err != nil || !now.running
+}
