@@ -1,0 +1,173 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/toxrun/docker-toxrun/compose"
+)
+
+// A command is what to run, once the target is known.
+type command struct {
+	args func(compose.Config) []string
+	// interactive commands take a terminal where there is one; the others only
+	// with --tty, so that their streams stay apart.
+	interactive bool
+}
+
+// serviceCommand is the service's own command with args, `toxrun -- ARG...`.
+func serviceCommand(args []string) command {
+	return command{args: func(c compose.Config) []string {
+		if len(c.Command) == 0 {
+			return append([]string{"tox"}, args...)
+		}
+		return append(c.Command[:len(c.Command):len(c.Command)], args...)
+	}}
+}
+
+func newExec(o *options, std stdio) *cobra.Command {
+	exec := &cobra.Command{
+		Use:   "exec [OPTIONS] COMMAND [ARG...]",
+		Short: "Run any command",
+		Example: `  docker toxrun exec ls -la
+  docker toxrun exec -u root apt-get update
+  docker toxrun exec sh -c 'cat > /tmp/data' < data`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage("exec needs a command", cmd.CommandPath()+" ls -la")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.execute(cmd.Context(), std, command{
+				args:        func(compose.Config) []string { return args },
+				interactive: true,
+			})
+		},
+	}
+	exec.Flags().SetInterspersed(false) // all behind COMMAND is the command's
+	return exec
+}
+
+// findShell becomes bash, or sh where there is none.
+const findShell = `command -v bash >/dev/null 2>&1 && exec bash; exec sh`
+
+func newShell(o *options, std stdio) *cobra.Command {
+	return &cobra.Command{
+		Use:     "shell [OPTIONS]",
+		Short:   "Open a shell: bash, or sh where there is none",
+		Example: "  docker toxrun shell\n  docker toxrun shell -u root -w /",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.execute(cmd.Context(), std, command{
+				args: func(c compose.Config) []string {
+					if c.Shell != "" {
+						return []string{c.Shell}
+					}
+					return []string{"sh", "-c", findShell}
+				},
+				interactive: true,
+			})
+		},
+	}
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(fmt.Sprintf("%s takes no arguments", cmd.Name()), fmt.Sprintf("%s exec %s", cmd.Parent().CommandPath(), strings.Join(args, " ")))
+	}
+	return nil
+}
+
+// A report is what `target` prints.
+type report struct {
+	Engine        string   `json:"engine"`
+	APIVersion    string   `json:"apiVersion"`
+	Project       string   `json:"project"`
+	Service       string   `json:"service"`
+	Container     string   `json:"container"`
+	ContainerName string   `json:"containerName"`
+	Workdir       string   `json:"workdir"`
+	User          string   `json:"user"`
+	Command       []string `json:"command"`
+	Cached        bool     `json:"cached"`
+}
+
+func newTarget(o *options, std stdio) *cobra.Command {
+	var format string
+	target := &cobra.Command{
+		Use:     "target [OPTIONS]",
+		Short:   "Show what would be run where",
+		Example: "  docker toxrun target\n  docker toxrun target --format json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != "" && format != "json" {
+				return usage(fmt.Sprintf("--format %s: there is only json", format), "")
+			}
+			engine, err := findEngine(o.docker)
+			if err != nil {
+				return err
+			}
+			target, err := o.find(cmd.Context(), engine, std)
+			if err != nil {
+				return err
+			}
+			where, err := o.place(target)
+			if err != nil {
+				return err
+			}
+			r := report{
+				Engine: engine.host, APIVersion: target.APIVersion,
+				Project: target.Project, Service: target.Service,
+				Container: target.Container, ContainerName: target.ContainerName,
+				Workdir: where.dir, User: where.user,
+				Command: serviceCommand(nil).args(target.Config), Cached: target.Cached,
+			}
+			if r.Workdir == "" {
+				r.Workdir = target.Workdir
+			}
+			if r.User == "" {
+				r.User = target.User
+			}
+			if format == "json" {
+				encoder := json.NewEncoder(std.out)
+				encoder.SetIndent("", "  ")
+				return encoder.Encode(r)
+			}
+			return r.print(std)
+		},
+	}
+	target.Flags().StringVar(&format, "format", "", "`json`, or a table if left out")
+	return target
+}
+
+func (r report) print(std stdio) error {
+	words := make([]string, len(r.Command))
+	for i, word := range r.Command {
+		if words[i] = word; strings.ContainsAny(word, " \t\n\"'\\$") || word == "" {
+			words[i] = strconv.Quote(word)
+		}
+	}
+	table := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+	for _, row := range [][2]string{
+		{"engine", r.Engine + " (API " + r.APIVersion + ")"},
+		{"project", r.Project},
+		{"service", r.Service},
+		{"container", r.ContainerName + " (" + r.Container[:min(12, len(r.Container))] + ")"},
+		{"user", r.User},
+		{"workdir", r.Workdir},
+		{"command", strings.Join(words, " ")},
+		{"cached", strconv.FormatBool(r.Cached)},
+	} {
+		if row[1] == "" {
+			row[1] = "-"
+		}
+		fmt.Fprintf(table, "%s\t%s\n", row[0], row[1])
+	}
+	return table.Flush()
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/config/configfile"
+	"github.com/docker/cli/cli/context/docker"
+	"github.com/docker/cli/cli/context/store"
+	"github.com/docker/cli/cli/flags"
+	"github.com/docker/cli/opts"
+	"github.com/docker/docker/client"
+
+	dockercontext "github.com/docker/cli/cli/context"
+)
+
+// An engine is where the Docker Engine is, as docker itself would find it.
+// Nothing is connected yet.
+type engine struct {
+	host    string // its address: unix://, tcp://, ssh:// or npipe://
+	options []client.Opt
+}
+
+// findEngine follows docker's own order: --context, --host, DOCKER_HOST,
+// DOCKER_CONTEXT, the current context of the configuration, the default.
+func findEngine(o *flags.ClientOptions) (engine, error) {
+	config.SetDir(o.ConfigDir)
+	file, err := config.Load(o.ConfigDir)
+	if err != nil {
+		return engine{}, err
+	}
+	endpoint, err := findEndpoint(o, file)
+	if err != nil {
+		return engine{}, err
+	}
+	options, err := endpoint.ClientOpts()
+	if err != nil {
+		return engine{}, fmt.Errorf("engine %s: %w", endpoint.Host, err)
+	}
+	if len(file.HTTPHeaders) > 0 {
+		options = append(options, client.WithHTTPHeaders(file.HTTPHeaders))
+	}
+	return engine{endpoint.Host, options}, nil
+}
+
+const defaultContext = "default"
+
+func findEndpoint(o *flags.ClientOptions, file *configfile.ConfigFile) (docker.Endpoint, error) {
+	name := defaultContext
+	switch {
+	case o.Context != "" && len(o.Hosts) > 0:
+		return docker.Endpoint{}, usage("--host and --context exclude each other", "")
+	case o.Context != "":
+		name = o.Context
+	case len(o.Hosts) > 0, os.Getenv(client.EnvOverrideHost) != "":
+	case os.Getenv("DOCKER_CONTEXT") != "":
+		name = os.Getenv("DOCKER_CONTEXT")
+	case file.CurrentContext != "":
+		name = file.CurrentContext
+	}
+	if name == defaultContext {
+		return defaultEndpoint(o)
+	}
+	contexts := store.New(config.ContextStoreDir(), store.NewConfig(
+		func() any { return &map[string]any{} },
+		store.EndpointTypeGetter(docker.DockerEndpoint, func() any { return &docker.EndpointMeta{} }),
+	))
+	meta, err := contexts.GetMetadata(name)
+	if err != nil {
+		return docker.Endpoint{}, hinted(fmt.Errorf("docker context %q: %w", name, err), "docker context ls")
+	}
+	endpoint, err := docker.EndpointFromContext(meta)
+	if err != nil {
+		return docker.Endpoint{}, fmt.Errorf("docker context %q: %w", name, err)
+	}
+	return docker.WithTLSData(contexts, name, endpoint)
+}
+
+func defaultEndpoint(o *flags.ClientOptions) (docker.Endpoint, error) {
+	host := os.Getenv(client.EnvOverrideHost)
+	if len(o.Hosts) > 0 {
+		host = o.Hosts[0]
+	}
+	host, err := opts.ParseHost(o.TLSOptions != nil, host)
+	if err != nil {
+		return docker.Endpoint{}, usage(fmt.Sprintf("engine address %q: %v", host, err), "")
+	}
+	endpoint := docker.Endpoint{EndpointMeta: docker.EndpointMeta{Host: host}}
+	if t := o.TLSOptions; t != nil {
+		endpoint.SkipTLSVerify = t.InsecureSkipVerify
+		endpoint.TLSData, err = dockercontext.TLSDataFromFiles(t.CAFile, t.CertFile, t.KeyFile)
+	}
+	return endpoint, err
+}
+
+// connect returns a client. With apiVersion, the one that was agreed on before,
+// it asks the Engine nothing; with none it agrees on one at its first request.
+// DOCKER_API_VERSION comes before both.
+func (e engine) connect(apiVersion string) (*client.Client, error) {
+	options := e.options
+	if apiVersion != "" && os.Getenv(client.EnvOverrideAPIVersion) == "" {
+		options = append(options[:len(options):len(options)], client.WithVersion(apiVersion))
+	}
+	connected, err := client.NewClientWithOpts(options...)
+	if err != nil {
+		return nil, fmt.Errorf("engine %s: %w", e.host, err)
+	}
+	return connected, nil
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/cli/opts"
+	"github.com/moby/sys/signal"
+
+	"github.com/toxrun/docker-toxrun/compose"
+	"github.com/toxrun/docker-toxrun/compose/load"
+	"github.com/toxrun/docker-toxrun/execproxy"
+)
+
+// execute is the line from the options to the end of the run.
+func (o *options) execute(ctx context.Context, std stdio, what command) error {
+	engine, err := findEngine(o.docker)
+	if err != nil {
+		return err
+	}
+	target, err := o.find(ctx, engine, std)
+	if err != nil {
+		return err
+	}
+	err = o.run(ctx, engine, target, std, what)
+	if target.Cached && outdated(err) { // and nothing has run
+		if target, err = o.refind(ctx, engine, std); err == nil {
+			err = o.run(ctx, engine, target, std, what)
+		}
+	}
+	return err
+}
+
+// outdated tells whether err shows that a remembered target is no longer right:
+// its container is gone, or the Engine speaks another API version by now.
+func outdated(err error) bool {
+	_, gone := errors.AsType[*execproxy.GoneError](err)
+	return gone || errdefs.IsInvalidArgument(err)
+}
+
+// finder looks containers up in an engine.
+func (o *options) finder(e engine) *compose.Finder {
+	finder := &compose.Finder{
+		Connect: func() (compose.Engine, error) { return e.connect("") },
+		Load:    load.Model,
+	}
+	if dir, err := os.UserCacheDir(); err == nil {
+		finder.CacheDir = filepath.Join(dir, "docker-toxrun")
+	}
+	return finder
+}
+
+// find finds the target, in the cache or with the Engine's help.
+func (o *options) find(ctx context.Context, e engine, std stdio) (*compose.Target, error) {
+	if o.noCache {
+		return o.refind(ctx, e, std)
+	}
+	query, err := o.query(e.host)
+	if err != nil {
+		return nil, err
+	}
+	target, err := o.finder(e).Find(ctx, query)
+	return o.found(target, err, std)
+}
+
+// refind finds the target without the cache.
+func (o *options) refind(ctx context.Context, e engine, std stdio) (*compose.Target, error) {
+	query, err := o.query(e.host)
+	if err != nil {
+		return nil, err
+	}
+	target, err := o.finder(e).Refresh(ctx, query)
+	return o.found(target, err, std)
+}
+
+func (o *options) found(target *compose.Target, err error, std stdio) (*compose.Target, error) {
+	if err != nil {
+		return nil, err
+	}
+	to := o.messages(std.err)
+	if target.Warning != "" {
+		to.say(target.Warning)
+	}
+	if o.verbose {
+		source := "looked up"
+		if target.Cached {
+			source = "from the cache"
+		}
+		to.say(fmt.Sprintf("container %s, %s", target.ContainerName, source))
+	}
+	return target, nil
+}
+
+// A place is where and as whom a command runs; empty: the container's own.
+type place struct {
+	dir, user string
+}
+
+// place decides by option (or variable), then x-toxrun, then what is mounted.
+func (o *options) place(t *compose.Target) (place, error) {
+	p := place{dir: o.workdir, user: o.user}
+	if p.dir == "" {
+		p.dir = t.Config.Workdir
+	}
+	if p.dir == "" {
+		if here, err := os.Getwd(); err == nil {
+			p.dir, _ = t.PathFor(here)
+		}
+	}
+	if p.user == "" {
+		p.user = t.Config.User
+	}
+	if p.user == "self" {
+		self, err := self()
+		if err != nil {
+			return p, err
+		}
+		p.user = self
+	}
+	return p, nil
+}
+
+// run runs the command in the target.
+func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdio, what command) error {
+	where, err := o.place(t)
+	if err != nil {
+		return err
+	}
+	connected, err := e.connect(t.APIVersion)
+	if err != nil {
+		return err
+	}
+	defer connected.Close()
+	screen := openTerminal(std)
+	c := execproxy.Command(connected, t.Container, what.args(t.Config)...)
+	c.Name = t.ContainerName
+	c.Dir, c.User, c.Privileged = where.dir, where.user, o.privileged
+	c.TTY = o.wantsTTY(screen, what)
+	if c.Env, err = o.environment(t, screen, c.TTY); err != nil {
+		return err
+	}
+	if err := o.stopping(c, t); err != nil {
+		return err
+	}
+	if o.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, timeoutError(o.timeout))
+		defer cancel()
+	}
+	if !o.noStdin {
+		c.Stdin = screen.input()
+	}
+	c.Stdout, c.Stderr = screen.outputs()
+	to := o.messages(std.err)
+	c.Notice = to.say
+	signals, stop := receiveSignals()
+	defer stop()
+	c.Signals = signals
+	c.Suspend = screen.suspend
+	if c.TTY {
+		restore, err := screen.raw()
+		if err != nil {
+			return err
+		}
+		defer restore()
+		c.Size = screen.size()
+		resize, stop := screen.resizes()
+		defer stop()
+		c.Resize = resize
+		to.ending = "\r\n"
+		c.Notice = to.say
+	}
+	return c.Run(ctx)
+}
+
+// wantsTTY decides whether the command gets a terminal. One that runs in the
+// background has none to give.
+func (o *options) wantsTTY(screen *terminal, what command) bool {
+	switch {
+	case o.tty:
+		return true
+	case o.noTTY, o.noStdin, !what.interactive:
+		return false
+	}
+	return screen.in && screen.out && screen.foreground()
+}
+
+// stopping sets how the command is ended.
+func (o *options) stopping(c *execproxy.Cmd, t *compose.Target) error {
+	c.StopGrace = o.stopGrace
+	if c.StopGrace == 0 {
+		c.StopGrace = t.Config.StopGrace
+	}
+	if o.stopSignal == "" {
+		return nil
+	}
+	sig, err := signal.ParseSignal(o.stopSignal)
+	if err != nil {
+		return usage(fmt.Sprintf("--stop-signal %s: no such signal", o.stopSignal), "")
+	}
+	c.StopSignal = sig
+	return nil
+}
+
+// environment is what the command gets over the container's own variables: so
+// that its output is live, looks as in a terminal where it goes to one, and then
+// what the user has asked for, last.
+func (o *options) environment(t *compose.Target, screen *terminal, tty bool) ([]string, error) {
+	env := []string{"PYTHONUNBUFFERED=1"}
+	env = append(env, screen.environment(tty)...)
+	configured, err := opts.ReadKVEnvStrings(nil, t.Config.Environment)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := opts.ReadKVEnvStrings(o.envFiles, o.env)
+	if err != nil {
+		return nil, usage(err.Error(), "")
+	}
+	return lastOfEach(slices.Concat(env, configured, asked)), nil
+}
+
+// lastOfEach keeps the last of each variable, in their order.
+func lastOfEach(env []string) []string {
+	last := map[string]int{}
+	for i, assignment := range env {
+		key, _, _ := strings.Cut(assignment, "=")
+		last[key] = i
+	}
+	var kept []string
+	for i, assignment := range env {
+		if key, _, _ := strings.Cut(assignment, "="); last[key] == i {
+			kept = append(kept, assignment)
+		}
+	}
+	return kept
+}

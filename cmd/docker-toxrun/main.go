@@ -1,0 +1,41 @@
+// Command docker-toxrun is the Docker CLI plugin `docker toxrun`: it runs a
+// command in the container of a Compose service as if it ran here.
+//
+// What happens to a command line is a line itself, each step's result the next
+// one's argument:
+//
+//	argv -> options -> engine -> target -> run -> exit status
+//
+// This package holds the ends of the line: the options, this machine's terminal
+// and signals, and the exit status. Finding the target is package compose, the
+// run is package execproxy.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/docker/cli/cli-plugins/metadata"
+
+	toxrun "github.com/toxrun/docker-toxrun"
+)
+
+func main() { os.Exit(run(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})) }
+
+// A stdio is the program's three standard streams.
+type stdio struct {
+	in, out, err *os.File
+}
+
+// run does what args say and returns the exit status.
+func run(args []string, std stdio) int {
+	if len(args) == 1 && args[0] == metadata.MetadataSubcommandName {
+		_, _ = std.out.Write(toxrun.PluginJSON)
+		return 0
+	}
+	hold := holdPipe()
+	defer hold()
+	root, options := newRoot(std)
+	root.SetArgs(withoutPluginName(args, options))
+	return status(root.ExecuteContext(context.Background()), options.messages(std.err))
+}

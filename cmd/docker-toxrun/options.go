@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/docker/cli/cli/flags"
+	"github.com/spf13/pflag"
+
+	"github.com/toxrun/docker-toxrun/compose"
+)
+
+// options is the command line, with TOXRUN_* variables for what it leaves out.
+type options struct {
+	docker *flags.ClientOptions
+
+	files            []string
+	projectName      string
+	projectDirectory string
+	profiles         []string
+	service          string
+	index            int
+	container        string
+	noCache          bool
+
+	env, envFiles []string
+	user, workdir string
+	privileged    bool
+	tty, noTTY    bool
+	noStdin       bool
+	timeout       time.Duration
+	stopSignal    string
+	stopGrace     time.Duration
+
+	quiet, verbose bool
+
+	dockerFlags, targetFlags, runFlags *pflag.FlagSet
+	all                                *pflag.FlagSet // what was parsed
+}
+
+func newOptions() *options {
+	o := &options{docker: flags.NewClientOptions()}
+
+	o.targetFlags = pflag.NewFlagSet("target", pflag.ContinueOnError)
+	t := o.targetFlags
+	t.StringArrayVarP(&o.files, "file", "f", nil, "Compose `file`, repeatable")
+	t.StringVarP(&o.projectName, "project-name", "p", "", "Compose project `name`")
+	t.StringVar(&o.projectDirectory, "project-directory", "", "Compose project's `directory`")
+	t.StringArrayVar(&o.profiles, "profile", nil, "Compose `profile` to enable, repeatable")
+	t.StringVarP(&o.service, "service", "s", "", "`service` to run in; else the one with x-toxrun, else the only one")
+	t.IntVar(&o.index, "index", 0, "`number` of the service's container, where there are several")
+	t.StringVar(&o.container, "container", "", "run in this container (`name` or ID), with no Compose file")
+	t.BoolVar(&o.noCache, "no-cache", false, "look the container up again")
+
+	o.runFlags = pflag.NewFlagSet("run", pflag.ContinueOnError)
+	r := o.runFlags
+	r.StringArrayVar(&o.env, "env", nil, "set `KEY[=VALUE]`; KEY alone takes the value it has here")
+	r.StringArrayVar(&o.envFiles, "env-file", nil, "read variables from a `file`")
+	r.StringVarP(&o.user, "user", "u", "", "`user` as name|uid[:group|gid], or self for your own uid:gid")
+	r.StringVarP(&o.workdir, "workdir", "w", "", "`directory` in the container; else the one mounted from here")
+	r.BoolVar(&o.privileged, "privileged", false, "give the command all capabilities")
+	r.BoolVarP(&o.tty, "tty", "t", false, "give the command a terminal")
+	r.BoolVarP(&o.noTTY, "no-tty", "T", false, "give it none, so that stdout and stderr stay apart")
+	r.BoolVarP(&o.noStdin, "no-stdin", "n", false, "leave stdin alone")
+	r.DurationVar(&o.timeout, "timeout", 0, "end the command after this `time`, with status 124")
+	r.StringVar(&o.stopSignal, "stop-signal", "", "`signal` that asks the command to end (default: the one received)")
+	r.DurationVar(&o.stopGrace, "stop-grace", 0, "`time` it then has before it is killed (default 10s)")
+	r.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing but errors")
+	r.BoolVarP(&o.verbose, "verbose", "v", false, "say what is done")
+
+	o.dockerFlags = pflag.NewFlagSet("docker", pflag.ContinueOnError)
+	o.docker.InstallFlags(o.dockerFlags)
+	return o
+}
+
+// composeOwn are the target options that have a variable of Compose's own, which
+// compose reads.
+var composeOwn = map[string]bool{"file": true, "project-name": true, "project-directory": true, "profile": true}
+
+// complete fills in from TOXRUN_* variables what the command line has left out,
+// and checks what can be checked without an Engine.
+func (o *options) complete() error {
+	var errs []error
+	fill := func(f *pflag.Flag) {
+		if f.Changed || composeOwn[f.Name] {
+			return
+		}
+		variable := "TOXRUN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, set := os.LookupEnv(variable)
+		if !set || value == "" {
+			return
+		}
+		if err := f.Value.Set(value); err != nil {
+			errs = append(errs, usage(fmt.Sprintf("%s=%s: %v", variable, value, err), ""))
+		}
+	}
+	o.targetFlags.VisitAll(fill)
+	o.runFlags.VisitAll(fill)
+	o.docker.SetDefaultOptions(o.all)
+	switch {
+	case len(errs) > 0:
+		return errs[0]
+	case o.tty && o.noTTY:
+		return usage("--tty and --no-tty exclude each other", "")
+	case o.index < 0:
+		return usage(fmt.Sprintf("--index %d: containers are numbered from 1", o.index), "")
+	case o.timeout < 0 || o.stopGrace < 0:
+		return usage("--timeout and --stop-grace take a time such as 30s", "")
+	case o.container != "" && (o.service != "" || o.index != 0) && o.all.Changed("service") || o.container != "" && o.all.Changed("index"):
+		return usage("--container names one container: --service and --index don't go with it", "")
+	}
+	return nil
+}
+
+// query is the part of the options that says which container is wanted.
+func (o *options) query(engine string) (compose.Query, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return compose.Query{}, errors.New("the current directory is gone: " + err.Error())
+	}
+	return compose.Query{
+		Engine:           engine,
+		Dir:              dir,
+		Files:            o.files,
+		ProjectName:      o.projectName,
+		ProjectDirectory: o.projectDirectory,
+		Profiles:         o.profiles,
+		Service:          o.service,
+		Index:            o.index,
+		Container:        o.container,
+	}, nil
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+
+	"github.com/docker/docker/client"
+
+	"github.com/toxrun/docker-toxrun/execproxy"
+)
+
+// The exit statuses that are toxrun's own; all others are the command's.
+const (
+	statusTimeout = 124 // as timeout(1) has it
+	statusFailed  = 125 // as docker run has it: toxrun could not run the command
+	statusSignal  = 128 // + N
+)
+
+// A usageError is a command line that means nothing.
+type usageError struct {
+	text, hint string
+}
+
+func usage(text, hint string) error { return &usageError{text, hint} }
+
+func (e *usageError) Error() string { return e.text }
+func (e *usageError) Hint() string  { return e.hint }
+
+// A hintedError says what to do next.
+type hintedError struct {
+	error
+	hint string
+}
+
+func hinted(err error, hint string) error { return &hintedError{err, hint} }
+
+func (e *hintedError) Hint() string  { return e.hint }
+func (e *hintedError) Unwrap() error { return e.error }
+
+// A timeoutError is the end of --timeout.
+type timeoutError time.Duration
+
+func (e timeoutError) Error() string {
+	return fmt.Sprintf("ended after --timeout %v", time.Duration(e))
+}
+
+// messages is where toxrun speaks for itself, one line each: stderr, never
+// stdout, which is the command's.
+type messages struct {
+	io.Writer
+	quiet  bool   // but for errors
+	ending string // of a line: a terminal in raw mode needs a carriage return
+}
+
+func (m messages) say(line string) {
+	if !m.quiet {
+		_, _ = io.WriteString(m, "toxrun: "+line+m.ending)
+	}
+}
+
+// status turns what became of a command into toxrun's exit status, and says what
+// the command can't have said itself.
+func status(err error, to messages) int {
+	to.quiet = false
+	exit, timeout, start, signal := (*execproxy.ExitError)(nil), timeoutError(0), (*execproxy.StartError)(nil), (*execproxy.SignalError)(nil)
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &timeout):
+		to.say(timeout.Error())
+		return statusTimeout
+	case errors.As(err, &exit):
+		return exit.Code
+	case errors.As(err, &start):
+		to.say(start.Error())
+		return start.Code
+	case errors.As(err, &signal):
+		if signal.Cause != "" {
+			to.say(signal.Cause)
+		}
+		if number, ok := signal.Signal.(syscall.Signal); ok {
+			return statusSignal + int(number)
+		}
+		return statusFailed
+	case client.IsErrConnectionFailed(err):
+		to.say(fmt.Sprintf("no docker engine answers: %v", errors.Unwrap(err)))
+		to.hint("docker version")
+	default:
+		to.say(err.Error())
+	}
+	var hint interface{ Hint() string }
+	if errors.As(err, &hint) && hint.Hint() != "" {
+		to.hint(hint.Hint())
+	}
+	return statusFailed
+}
+
+func (m messages) hint(line string) {
+	_, _ = io.WriteString(m, "hint: "+line+m.ending)
+}

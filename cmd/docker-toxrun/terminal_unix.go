@@ -1,0 +1,119 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/toxrun/docker-toxrun/execproxy"
+)
+
+// foreground tells whether the shell has left the terminal to us.
+func (t *terminal) foreground() bool {
+	group, err := unix.IoctlGetInt(int(t.std.in.Fd()), unix.TIOCGPGRP)
+	return err != nil || group == syscall.Getpgrp()
+}
+
+// A foregroundReader reads a terminal, and waits while we are in the background:
+// what is typed then is the shell's.
+type foregroundReader struct {
+	*terminal
+}
+
+// turnTime is how often a reader in the background looks whether it is its turn.
+const turnTime = 100 * time.Millisecond
+
+func (r foregroundReader) Read(p []byte) (int, error) {
+	for {
+		if !r.foreground() {
+			time.Sleep(turnTime)
+			continue
+		}
+		// SIGTTIN is ignored: a read that has come into the background meanwhile
+		// fails with EIO in place of stopping us.
+		n, err := r.std.in.Read(p)
+		if errors.Is(err, syscall.EIO) && !r.foreground() {
+			continue
+		}
+		return n, err
+	}
+}
+
+// receiveSignals receives what is passed on to the command. One that was ignored
+// when we were started, as nohup has it, stays so.
+func receiveSignals() (<-chan os.Signal, func()) {
+	signals := make(chan os.Signal, 16)
+	for _, sig := range []os.Signal{
+		syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM,
+		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTSTP,
+	} {
+		if !signal.Ignored(sig) {
+			signal.Notify(signals, sig)
+		}
+	}
+	signal.Ignore(syscall.SIGTTIN)
+	closed := pluginClosed()
+	received := make(chan os.Signal, 16)
+	done := make(chan struct{})
+	go relay(signals, closed, received, done)
+	return received, func() {
+		signal.Stop(signals)
+		signal.Reset(syscall.SIGTTIN)
+		close(done)
+	}
+}
+
+// holdPipe makes a write to a closed stdout an error in place of our death by
+// SIGPIPE, which docker would report as 255.
+func holdPipe() func() {
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
+	return func() { signal.Stop(pipe) }
+}
+
+// suspend stops this process as ^Z would have, with the terminal as the shell
+// wants it, and returns when it goes on.
+func (t *terminal) suspend() {
+	goesOn := make(chan os.Signal, 1)
+	signal.Notify(goesOn, syscall.SIGCONT)
+	defer signal.Stop(goesOn)
+	if syscall.Kill(syscall.Getpid(), syscall.SIGSTOP) == nil {
+		<-goesOn
+	}
+}
+
+// resizes sends the window's size whenever it changes.
+func (t *terminal) resizes() (<-chan execproxy.Size, func()) {
+	changes := make(chan os.Signal, 1)
+	signal.Notify(changes, syscall.SIGWINCH)
+	sizes := make(chan execproxy.Size)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-changes:
+			case <-done:
+				return
+			}
+			select {
+			case sizes <- t.size():
+			case <-done:
+				return
+			}
+		}
+	}()
+	return sizes, func() {
+		signal.Stop(changes)
+		close(done)
+	}
+}
+
+// self is the caller's uid:gid.
+func self() (string, error) { return fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), nil }
