@@ -77,7 +77,7 @@ func TestExitStatusIsNeverGuessed(t *testing.T) {
 func TestEndIsSeenWhenOutputIsClosed(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		in, end := io.Pipe()
-		c := sh(e, "exec >&- 2>&-; read line; exit 9")
+		c := sh(e, "read line; exec >&- 2>&-; sleep 1; exit 9")
 		c.Stdin = in
 		done := make(chan error, 1)
 		go func() { done <- c.Run(t.Context()) }()

@@ -1,7 +1,6 @@
 package execproxy
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"errors"
@@ -69,28 +68,45 @@ func (r *run) deliver(sig os.Signal) {
 	r.delivering++
 	r.spawn(func() {
 		d := delivery{signal: sig, ends: ends(sig)}
-		args := []string{"sh", "-c", signalScript, "signal.sh", r.token, signalName(sig)}
+		args := []string{signalName(sig)}
 		if d.ends {
 			args = append(args, strconv.Itoa(int(r.StopGrace/(10*time.Millisecond))))
 		}
-		var left bytes.Buffer
-		d.err = (&Cmd{
-			Engine:     r.Engine,
-			Container:  r.Container,
-			Name:       r.Name,
-			Args:       args,
-			Dir:        "/", // the command's own may be gone by now
-			User:       r.User,
-			Privileged: r.Privileged, // else its environment can't be read
-			Stdout:     &left,
-			quiet:      true,
-		}).Run(r.requests)
-		d.left = strings.TrimSpace(left.String())
+		d.left, d.err = r.script(args...)
 		select {
 		case r.delivered <- d:
 		case <-r.requests.Done():
 		}
 	})
+}
+
+// script runs signal.sh for this run in its container, and returns what it says.
+func (r *run) script(args ...string) (string, error) {
+	var stdout strings.Builder
+	err := (&Cmd{
+		Engine:     r.Engine,
+		Container:  r.Container,
+		Name:       r.Name,
+		Args:       append([]string{"sh", "-c", signalScript, "signal.sh", r.token}, args...),
+		Dir:        "/", // the command's own may be gone by now
+		User:       r.User,
+		Privileged: r.Privileged, // else its environment can't be read
+		Stdout:     &stdout,
+		quiet:      true,
+	}).Run(r.requests)
+	return strings.TrimSpace(stdout.String()), err
+}
+
+// speaks tells whether a command whose output has ended, and that runs on, still
+// has its output open: then it is the connection that ended. A terminal has no
+// other way to end while its command runs.
+func (r *run) speaks() bool {
+	if r.TTY {
+		return true
+	}
+	_, err := r.script("SPEAKS")
+	exit, ok := errors.AsType[*ExitError](err)
+	return ok && exit.Code == 5
 }
 
 // arrived takes in what has become of a signal. It returns an error where the

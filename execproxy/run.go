@@ -2,7 +2,9 @@ package execproxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -34,8 +36,9 @@ type run struct {
 
 // An exit is how the command ended: its status, or why that is not known.
 type exit struct {
-	code int
-	err  error
+	code  int
+	err   error
+	alive bool // it has not ended, it was lost sight of
 }
 
 // run runs args once and returns what Run does.
@@ -60,7 +63,8 @@ func (c *Cmd) run(ctx context.Context, args []string) error {
 }
 
 // begin creates the exec and starts it. A signal that comes meanwhile waits for
-// the command to be there, but not for an Engine that does not answer.
+// the command to be there, but no longer than the command may take to end, or
+// until it comes again.
 func (r *run) begin(ctx context.Context, args []string) error {
 	type beginning struct {
 		id     string
@@ -85,16 +89,19 @@ func (r *run) begin(ctx context.Context, args []string) error {
 			r.id, r.stream = b.id, b.stream
 			return b.err
 		case sig := <-r.Signals:
+			if r.asks(sig) > 0 && ends(sig) {
+				return &SignalError{Signal: sig, Cause: errSilent.Error()}
+			}
 			r.asked = append(r.asked, sig)
-			late = time.After(answerTime)
+			late = time.After(r.StopGrace)
 		case <-done:
 			done, r.cause = nil, context.Cause(ctx)
-			late = time.After(answerTime)
+			late = time.After(r.StopGrace)
 		case <-late:
 			if r.cause != nil {
-				return r.cause
+				return fmt.Errorf("%w (%w)", r.cause, errSilent)
 			}
-			return &SignalError{Signal: r.asked[0], Cause: "the engine does not answer"}
+			return &SignalError{Signal: r.asked[0], Cause: errSilent.Error()}
 		case p := <-r.panics:
 			panic(p)
 		}
@@ -121,13 +128,13 @@ func (r *run) wait(ctx context.Context) error {
 		case end := <-r.received:
 			r.out.close()
 			r.err.close()
-			if broken(end) {
-				r.deliver(syscall.SIGTERM)
-			}
 			began := r.container.began
 			r.spawn(func() { r.exited <- r.ended(end, began) })
 		case exit := <-r.exited:
 			r.exit = &exit
+			if exit.alive {
+				r.deliver(syscall.SIGTERM)
+			}
 
 		case <-out:
 			out = nil
@@ -212,13 +219,7 @@ func (r *run) spawn(f func()) {
 // ended asks for the command's status after its output has ended with end.
 // began is when its container was started, or empty.
 func (r *run) ended(end error, began string) exit {
-	if broken(end) {
-		if _, _, err := r.condition(r.requests, ""); err != nil {
-			return exit{err: r.lost(unknown, err)}
-		}
-		return exit{err: &LostError{Cause: "the connection to the engine broke: " + end.Error(), Err: end}}
-	}
-	if end != nil {
+	if _, refused := errors.AsType[*StartError](end); refused {
 		return exit{err: end}
 	}
 	const slow = 250 * time.Millisecond
@@ -228,16 +229,25 @@ func (r *run) ended(end error, began string) exit {
 			if now.code == 128+int(syscall.SIGKILL) {
 				r.killed(began)
 			}
+			if end != nil {
+				return exit{err: broke(end)}
+			}
 			return exit{code: now.code}
 		}
-		// Only a command that has closed its output comes here for long.
+		// A command comes here for long only if it has closed its output.
 		if err != nil || pause == slow {
 			condition, _, problem := r.condition(r.requests, began)
 			if condition > paused {
-				return exit{err: r.lost(condition, problem)}
+				return exit{err: &LostError{Cause: r.fate(condition), Err: problem}}
 			}
 			if err != nil {
 				return exit{err: &LostError{Cause: "the command's end was not seen: " + err.Error(), Err: err}}
+			}
+			if end == nil && r.speaks() {
+				end = io.ErrUnexpectedEOF
+			}
+			if end != nil {
+				return exit{err: broke(end), alive: true}
 			}
 		}
 		select {
@@ -246,6 +256,11 @@ func (r *run) ended(end error, began string) exit {
 			return exit{err: r.requests.Err()}
 		}
 	}
+}
+
+// broke is the error for output that ended otherwise than with the command.
+func broke(end error) error {
+	return &LostError{Cause: fmt.Sprintf("the connection to the engine broke (%v): output is missing", end), Err: end}
 }
 
 // killed tells whether the command died with its container. The Engine learns of
@@ -265,12 +280,6 @@ func (r *run) killed(began string) {
 // deathTime is how much later than a command's end the Engine may learn that its
 // container has ended too (measured: 20.10, 5 to 50 ms).
 const deathTime = 400 * time.Millisecond
-
-// broken tells whether the output ended otherwise than it should.
-func broken(end error) bool {
-	_, neverRan := end.(*StartError)
-	return end != nil && !neverRan
-}
 
 // asks counts how often sig has come to end the run.
 func (r *run) asks(sig os.Signal) int {

@@ -86,6 +86,9 @@ func (c *Cmd) refused(message string) error {
 // send hands the caller's stdin to the command. Where the command ends first,
 // the write fails and all is well.
 func (r *run) send() {
+	if r.program != r.Args[0] && !r.up() {
+		return // the next try sends it
+	}
 	in := &lastByte{Reader: r.Stdin, byte: '\n'}
 	if _, err := io.CopyBuffer(struct{ io.Writer }{r.stream}, in, make([]byte, chunkSize)); err != nil {
 		return
@@ -101,6 +104,24 @@ func (r *run) send() {
 		end = []byte{4, 4}
 	}
 	_, _ = r.stream.Write(end)
+}
+
+// up waits until the Engine has started the process, and tells whether it has.
+func (r *run) up() bool {
+	for {
+		now, err := r.inspect(r.requests, r.id)
+		if err != nil {
+			return false
+		}
+		if now.started {
+			return true
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-r.requests.Done():
+			return false
+		}
+	}
 }
 
 // A lastByte remembers the last byte that was read.

@@ -1,0 +1,118 @@
+package execproxy_test
+
+import (
+	"bytes"
+
+	"net/http"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/client"
+	"go.uber.org/goleak"
+
+	"github.com/toxrun/docker-toxrun/execproxy"
+	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// descriptors counts this process's open file descriptors.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(open)
+}
+
+func TestThousandRunsLeaveNothing(t *testing.T) {
+	const runs, parallel = 1000, 50
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		token := number()
+		run := func(i int) {
+			var stdout bytes.Buffer
+			switch {
+			case i%10 < 3: // interrupted
+				c := sh(e, "trap 'exit 3' TERM; sleep 1000$1 & while :; do sleep 0.2; done", token)
+				signals := make(chan os.Signal, 1)
+				signals <- syscall.SIGTERM
+				c.Signals = late{signals}.after(20 * time.Millisecond)
+				if err := c.Run(t.Context()); code(err) != 3 && code(err) != 143 {
+					t.Errorf("interrupted: Run() = %v", err)
+				}
+			case i%10 == 3: // can't start
+				if err := execproxy.Command(e.Client, e.Container, "no-such-program").Run(t.Context()); err == nil {
+					t.Error("no-such-program: Run() = nil")
+				}
+			default:
+				c := sh(e, "echo $1; cat; exit 5", token)
+				c.Stdin = bytes.NewReader([]byte("in"))
+				c.Stdout = &stdout
+				if err := c.Run(t.Context()); code(err) != 5 || stdout.String() != token+"\nin" {
+					t.Errorf("Run() = %v, output %q", err, &stdout)
+				}
+			}
+		}
+		// A client whose idle connections can be closed: they are no leak.
+		idle := &http.Transport{}
+		c, err := client.NewClientWithOpts(client.WithHTTPClient(&http.Client{Transport: idle}), client.WithHost(e.Host), client.WithVersion("1.41"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Client = c
+		t.Cleanup(idle.CloseIdleConnections)
+		run(9) // whatever is opened once is open now
+		idle.CloseIdleConnections()
+		goroutines, files := runtime.NumGoroutine(), descriptors(t)
+
+		work := make(chan int)
+		var wait sync.WaitGroup
+		for range parallel {
+			wait.Go(func() {
+				for i := range work {
+					run(i)
+				}
+			})
+		}
+		for i := range runs {
+			work <- i
+		}
+		close(work)
+		wait.Wait()
+
+		idle.CloseIdleConnections()
+		settle(t, "goroutines", goroutines, runtime.NumGoroutine)
+		if e.Engine == nil { // the fake's own are in this process too
+			settle(t, "file descriptors", files, func() int { return descriptors(t) })
+		}
+		settle(t, "execs", 0, func() int { return len(e.ExecIDs(t)) })
+		nothingLeft(t, e, token)
+	})
+}
+
+// settle waits until a count is down to what it was.
+func settle(t *testing.T, what string, want int, count func() int) {
+	t.Helper()
+	got := count()
+	for deadline := time.Now().Add(waitLimit); got > want && time.Now().Before(deadline); got = count() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if got > want {
+		stacks := make([]byte, 1<<20)
+		t.Errorf("%d %s, %d before\n%s", got, what, want, stacks[:runtime.Stack(stacks, true)])
+	}
+}
+
+// late passes signals on after a time.
+type late struct{ signals chan os.Signal }
+
+func (l late) after(d time.Duration) <-chan os.Signal {
+	out := make(chan os.Signal, 1)
+	time.AfterFunc(d, func() { out <- <-l.signals })
+	return out
+}

@@ -1,0 +1,346 @@
+package execproxy_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/toxrun/docker-toxrun/execproxy"
+	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
+)
+
+// images are those with a shell that signals are tried in.
+var images = []string{"toxrun-test:busybox", "toxrun-test:alpine", "toxrun-test:debian"}
+
+// nothingLeft fails the test if a process of a command is alive in the container.
+func nothingLeft(t *testing.T, e enginetest.Target, token string) {
+	t.Helper()
+	for _, p := range e.Processes(t, token) {
+		t.Errorf("left in the container: %q", p.Args)
+	}
+}
+
+// A started is a command that runs until a signal ends it.
+type started struct {
+	signals chan os.Signal
+	done    chan error
+	lines   *bufio.Scanner // of its output
+	notices func() []string
+	stop    context.CancelCauseFunc
+}
+
+// start runs c and waits for its first line of output, which is to be "ready".
+func start(t *testing.T, c *execproxy.Cmd) *started {
+	t.Helper()
+	stdout, to := io.Pipe()
+	var mu sync.Mutex
+	var notices []string
+	s := &started{
+		signals: make(chan os.Signal, 4),
+		done:    make(chan error, 1),
+		lines:   bufio.NewScanner(stdout),
+		notices: func() []string { mu.Lock(); defer mu.Unlock(); return slices.Clone(notices) },
+	}
+	c.Signals, c.Stdout = s.signals, to
+	c.Notice = func(line string) { mu.Lock(); notices = append(notices, line); mu.Unlock() }
+	ctx, stop := context.WithCancelCause(t.Context())
+	s.stop = stop
+	go func() {
+		err := c.Run(ctx)
+		to.Close()
+		s.done <- err
+	}()
+	s.expect(t, "ready")
+	return s
+}
+
+// expect waits for a line of output.
+func (s *started) expect(t *testing.T, want string) {
+	t.Helper()
+	if !s.lines.Scan() || s.lines.Text() != want {
+		t.Fatalf("output %q, want %q", s.lines.Text(), want)
+	}
+}
+
+// wait waits for the end of the run, at most so long.
+func (s *started) wait(t *testing.T, limit time.Duration) error {
+	t.Helper()
+	go func() {
+		for s.lines.Scan() {
+		}
+	}()
+	select {
+	case err := <-s.done:
+		return err
+	case <-time.After(limit):
+		t.Fatalf("the run goes on %v later", limit)
+		return nil
+	}
+}
+
+// family leaves processes behind in every way that a shell knows: in the
+// background, with a scrubbed environment, in a session of its own, and both.
+const family = `
+trap 'echo trapped; exit 3' INT TERM HUP
+sleep 1$1 &
+env -i sleep 2$1 &
+setsid sleep 3$1 &
+env -i setsid sleep 4$1 &
+sh -c 'setsid sleep 5$1 & exec env -i sleep 6$1' sh $1 &
+echo ready
+while :; do sleep 0.1; done`
+
+// number is one that no other process has in its arguments.
+func number() string { return fmt.Sprint(time.Now().UnixNano() % 1e9) }
+
+func TestSignalEndsTheWholeFamily(t *testing.T) {
+	enginetest.EachImage(t, images, func(t *testing.T, e enginetest.Target) {
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+			token := number()
+			s := start(t, sh(e, family, token))
+			s.signals <- sig
+			s.expect(t, "trapped")
+			if err := s.wait(t, 8*time.Second); code(err) != 3 {
+				t.Errorf("%v: Run() = %v, want the trap's exit status 3", sig, err)
+			}
+			nothingLeft(t, e, token)
+		}
+	})
+}
+
+func TestSignalKillsWhereThereIsNoTrap(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2} {
+			s := start(t, sh(e, "echo ready; exec sleep 1000"))
+			s.signals <- sig
+			want := 128 + int(sig)
+			switch sig { // these two have other numbers on other systems
+			case syscall.SIGUSR1:
+				want = 128 + 10
+			case syscall.SIGUSR2:
+				want = 128 + 12
+			}
+			if err := s.wait(t, 8*time.Second); code(err) != want {
+				t.Errorf("%v: Run() = %v, want exit status %d", sig, err, want)
+			}
+		}
+	})
+}
+
+// deaf ignores what it can.
+const deaf = `trap '' INT TERM HUP; sleep 1$1 & echo ready; while :; do sleep 0.1; done`
+
+func TestDeafCommandIsKilledAfterTheGrace(t *testing.T) {
+	enginetest.EachImage(t, images, func(t *testing.T, e enginetest.Target) {
+		const grace = 1500 * time.Millisecond
+		token := number()
+		c := sh(e, deaf, token)
+		c.StopGrace = grace
+		s := start(t, c)
+		begin := time.Now()
+		s.signals <- syscall.SIGTERM
+		if err := s.wait(t, 8*time.Second); code(err) != 137 {
+			t.Errorf("Run() = %v, want exit status 137", err)
+		}
+		if took := time.Since(begin); took < grace-20*time.Millisecond {
+			t.Errorf("killed after %v, before its grace of %v was over", took, grace)
+		}
+		nothingLeft(t, e, token)
+	})
+}
+
+func TestSecondInterruptKillsAtOnce(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		token := number()
+		c := sh(e, deaf, token)
+		c.StopGrace = time.Minute
+		s := start(t, c)
+		s.signals <- syscall.SIGINT
+		s.signals <- syscall.SIGINT
+		if err := s.wait(t, 8*time.Second); code(err) != 137 {
+			t.Errorf("Run() = %v, want exit status 137", err)
+		}
+		nothingLeft(t, e, token)
+	})
+}
+
+func TestStopSignalIsSentInstead(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		c := sh(e, "trap 'exit 4' USR1; trap 'exit 5' INT; echo ready; while :; do sleep 0.1; done")
+		c.StopSignal = syscall.SIGUSR1
+		s := start(t, c)
+		s.signals <- syscall.SIGINT
+		if err := s.wait(t, 8*time.Second); code(err) != 4 {
+			t.Errorf("Run() = %v, want exit status 4", err)
+		}
+	})
+}
+
+func TestEndOfContextEndsTheCommand(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		cause := errors.New("the caller's reason")
+		token := number()
+		s := start(t, sh(e, family, token))
+		s.stop(cause)
+		s.expect(t, "trapped")
+		err := s.wait(t, 8*time.Second)
+		if !errors.Is(err, cause) || code(err) != 3 {
+			t.Errorf("Run() = %v, want the context's cause and exit status 3", err)
+		}
+		nothingLeft(t, e, token)
+	})
+}
+
+func TestSignalBeforeTheStartStartsNothing(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		signals := make(chan os.Signal, 1)
+		signals <- syscall.SIGTERM
+		c := sh(e, "exit 0")
+		c.Signals = signals
+		err := c.Run(t.Context())
+		if s, ok := errors.AsType[*execproxy.SignalError](err); !ok || s.Signal != syscall.SIGTERM {
+			t.Errorf("Run() = %v, want a SignalError", err)
+		}
+		if left := e.ExecIDs(t); len(left) > 0 {
+			t.Errorf("execs %v were created", left)
+		}
+	})
+}
+
+// A signal in the moment in which the command starts must find it.
+func TestSignalAtTheStartIsNotLost(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		for i := range 12 {
+			token := number()
+			c := sh(e, "sleep 1$1", token)
+			signals := make(chan os.Signal, 1)
+			c.Signals = signals
+			time.AfterFunc(time.Duration(i)*8*time.Millisecond, func() { signals <- syscall.SIGTERM })
+			err := c.Run(t.Context())
+			if _, early := errors.AsType[*execproxy.SignalError](err); !early && code(err) != 143 {
+				t.Errorf("signal after %d ms: Run() = %v", 8*i, err)
+			}
+			nothingLeft(t, e, token)
+		}
+	})
+}
+
+func TestOtherUsersCommandIsReached(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		token := number()
+		c := sh(e, family, token)
+		c.User = "1000:1000"
+		s := start(t, c)
+		s.signals <- syscall.SIGINT
+		if err := s.wait(t, 8*time.Second); code(err) != 3 {
+			t.Errorf("Run() = %v, want exit status 3", err)
+		}
+		nothingLeft(t, e, token)
+	})
+}
+
+// Where the Engine may not give all capabilities away, as in a virtual machine
+// that lacks one, docker exec can't either, and says the same.
+func TestPrivilegedCommandIsReached(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		token := number()
+		c := sh(e, "grep CapEff /proc/self/status")
+		var ours bytes.Buffer
+		c.Privileged, c.Stdout = true, &ours
+		err := c.Run(t.Context())
+		if e.Name == "real" {
+			theirs, errTheirs := exec.Command("docker", "-H", e.Host, "exec", "--privileged", e.Container, "grep", "CapEff", "/proc/self/status").CombinedOutput()
+			refused, ok := errors.AsType[*execproxy.StartError](err)
+			if ok && errTheirs != nil && refused.Engine == strings.TrimSpace(string(theirs)) {
+				return
+			}
+			if errTheirs != nil || ours.String() != string(theirs) {
+				t.Fatalf("Run() = %v, %q; docker exec: %v, %q", err, ours.String(), errTheirs, theirs)
+			}
+		}
+		c = sh(e, family, token)
+		c.Privileged = true
+		s := start(t, c)
+		s.signals <- syscall.SIGINT
+		if err := s.wait(t, 8*time.Second); code(err) != 3 {
+			t.Errorf("Run() = %v, want exit status 3", err)
+		}
+		nothingLeft(t, e, token)
+	})
+}
+
+func TestWithoutShellTheUserIsTold(t *testing.T) {
+	enginetest.EachImage(t, []string{"toxrun-test:noshell"}, func(t *testing.T, e enginetest.Target) {
+		signals := make(chan os.Signal, 1)
+		c := execproxy.Command(e.Client, e.Container, "cat")
+		in, end := io.Pipe()
+		out, ready := io.Pipe()
+		c.Stdin, c.Stdout, c.Signals = in, ready, signals
+		done := make(chan error, 1)
+		go func() { done <- c.Run(t.Context()) }()
+		go fmt.Fprintln(end, "ready")
+		if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+			t.Fatal(line, err)
+		}
+		signals <- syscall.SIGINT
+		select {
+		case err := <-done:
+			s, ok := errors.AsType[*execproxy.SignalError](err)
+			if !ok || s.Signal != syscall.SIGINT || !strings.Contains(s.Error(), "no shell") {
+				t.Errorf("Run() = %v, want a SignalError about the shell", err)
+			}
+		case <-time.After(8 * time.Second):
+			t.Fatal("the run goes on")
+		}
+	})
+}
+
+// Without grep the environments are read by the shell itself.
+func TestSignalNeedsNoGrep(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		token := number()
+		c := sh(e, family, token)
+		c.User = "0"
+		s := start(t, c)
+		defer s.stop(nil)
+		var pid string
+		for _, p := range e.Processes(t, "TOXRUN_RUN=") {
+			if p.Contains(token) {
+				for _, v := range p.Env {
+					if value, ok := strings.CutPrefix(v, "TOXRUN_RUN="); ok {
+						pid = value
+					}
+				}
+			}
+		}
+		if pid == "" {
+			t.Fatal("no process with a token")
+		}
+		script, err := os.ReadFile("signal.sh")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A function of the name is found first.
+		var output bytes.Buffer
+		grepless := execproxy.Command(e.Client, e.Container, "sh", "-c", "grep() { return 2; }\n"+string(script), "signal.sh", pid, "INT", "500")
+		grepless.Stdout, grepless.Stderr = &output, &output
+		if err := grepless.Run(t.Context()); err != nil {
+			t.Errorf("signal.sh: %v\n%s", err, &output)
+		}
+		if err := s.wait(t, 8*time.Second); code(err) != 3 {
+			t.Errorf("Run() = %v, want exit status 3", err)
+		}
+		nothingLeft(t, e, token)
+	})
+}
