@@ -1,0 +1,36 @@
+# Two commands on a fresh machine: `make install`, and `make demo` to see it work.
+
+GO ?= go
+# Without git, or in a checkout that git does not trust, there is nothing to stamp.
+BUILDVCS := $(shell git status >/dev/null 2>&1 || echo -buildvcs=false)
+
+.PHONY: build install uninstall setup demo test lint
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath $(BUILDVCS) -o bin/docker-toxrun ./cmd/docker-toxrun
+
+# PREFIX=DIR chooses where bin/docker-toxrun goes; see scripts/install.sh.
+install: build
+	@scripts/install.sh install bin/docker-toxrun
+
+uninstall:
+	@scripts/install.sh uninstall
+
+# An Engine, Compose and the images that the tests and the demo use.
+setup:
+	@scripts/engine.sh
+	@scripts/compose.sh
+	@scripts/images.sh
+
+demo: setup install
+	@PATH="$${PREFIX:-/usr/local}/bin:$$HOME/.local/bin:$$PATH" scripts/demo.sh
+
+# Everything. With TOXRUN_TEST_ENGINE=required a test that needs the Engine fails
+# where it can't have it; without, it skips.
+test: setup
+	@scripts/cc.sh
+	$(GO) vet ./...
+	TOXRUN_TEST_ENGINE=required CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 8m ./...
+
+lint:
+	@scripts/lint.sh
