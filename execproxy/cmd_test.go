@@ -77,6 +77,7 @@ func TestExitStatusIsNeverGuessed(t *testing.T) {
 func TestEndIsSeenWhenOutputIsClosed(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		in, end := io.Pipe()
+		defer end.Close()
 		c := sh(e, "read line; exec >&- 2>&-; sleep 1; exit 9")
 		c.Stdin = in
 		done := make(chan error, 1)
@@ -119,6 +120,7 @@ func TestOneReceiverKeepsTheOrder(t *testing.T) {
 func TestOutputIsLive(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		fromTest, stdin := io.Pipe()
+		defer stdin.Close()
 		stdout, toTest := io.Pipe()
 		c := sh(e, "printf 'name? '; read name; echo hello $name")
 		c.Stdin, c.Stdout = fromTest, toTest

@@ -76,6 +76,7 @@ func TestRestartOfTheContainerEndsTheRun(t *testing.T) {
 func TestPauseIsToldAndSurvived(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		stdin, write := io.Pipe()
+		defer write.Close()
 		c := sh(e, "echo ready; read line; exit 6")
 		c.Stdin = stdin
 		s := start(t, c)

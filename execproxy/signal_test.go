@@ -285,6 +285,7 @@ func TestWithoutShellTheUserIsTold(t *testing.T) {
 		signals := make(chan os.Signal, 1)
 		c := execproxy.Command(e.Client, e.Container, "cat")
 		in, end := io.Pipe()
+		defer end.Close()
 		out, ready := io.Pipe()
 		c.Stdin, c.Stdout, c.Signals = in, ready, signals
 		done := make(chan error, 1)

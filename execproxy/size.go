@@ -20,8 +20,9 @@ func (s Size) console() *[2]uint {
 }
 
 // sizeScript sets the terminal's size before the command's first instruction. A
-// resize after the start comes too late for a quick program.
-const sizeScript = `stty rows "$1" cols "$2" 2>/dev/null; shift 2; exec "$@"`
+// resize after the start comes too late for a quick program. The variables are
+// those that a shell adds of its own.
+const sizeScript = `stty rows "$1" cols "$2" 2>/dev/null; shift 2; unset PWD OLDPWD SHLVL; exec "$@"`
 
 // sized is args, wrapped where the Engine would begin with a terminal of 0x0:
 // before API 1.42 it ignores the size given at creation.

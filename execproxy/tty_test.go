@@ -63,6 +63,7 @@ func TestTerminalFollowsAResize(t *testing.T) {
 func TestTerminalPassesEveryKeyOn(t *testing.T) {
 	eachVersion(t, func(t *testing.T, e enginetest.Target) {
 		keys, press := io.Pipe()
+		defer press.Close()
 		c := sh(e, `stty raw -echo; echo ready; for i in 1 2 3; do head -c 1 | od -An -tx1; done`)
 		c.TTY, c.Size, c.Stdin = true, size, keys
 		s := start(t, c)
