@@ -59,6 +59,8 @@ func (c *Cmd) run(ctx context.Context, args []string) error {
 	}
 	defer r.stream.Close()
 	r.pump()
+	defer r.out.close()
+	defer r.err.close()
 	return r.result(r.wait(ctx))
 }
 
