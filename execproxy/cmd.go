@@ -2,11 +2,14 @@ package execproxy
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/containerd/errdefs"
 )
@@ -38,6 +41,10 @@ type Cmd struct {
 	// returned only if a signal has ended the run meanwhile.
 	Stdout, Stderr io.Writer
 
+	// Spare is used in place of a new exec where it can become the command; nil,
+	// or one that can't, starts a new one. Run closes it in any case.
+	Spare *Spare
+
 	// TTY gives the command a terminal of Size, which follows Resize. A nil
 	// Resize never changes it.
 	TTY    bool
@@ -66,9 +73,7 @@ type Cmd struct {
 	// most a few in a run: the container was paused, say. Nil discards.
 	Notice func(line string)
 
-	token   string
-	program string // of the exec: Args[0], or the shell that sets the size
-	quiet   bool   // it is about another run, which does the looking
+	quiet bool // it is about another run, which does the looking
 }
 
 const (
@@ -94,6 +99,9 @@ func Command(engine Engine, container string, args ...string) *Cmd {
 // also wraps ctx's cause. A Run that returns nil or an ExitError has written all
 // of the output.
 func (c *Cmd) Run(ctx context.Context) error {
+	if c.Spare != nil {
+		defer c.Spare.Close()
+	}
 	if err := c.prepare(); err != nil {
 		return err
 	}
@@ -104,13 +112,28 @@ func (c *Cmd) Run(ctx context.Context) error {
 		return context.Cause(ctx)
 	default:
 	}
-	err := c.run(ctx, c.sized(c.Args))
-	if start, ok := errors.AsType[*StartError](err); ok && start.Program != c.Args[0] {
-		// No shell that could have set the size.
-		c.program = c.Args[0]
-		err = c.run(ctx, c.Args)
+	if c.Spare != nil {
+		if line, ok := c.Spare.wakes(c); ok {
+			if err := c.run(ctx, attempt{args: c.Args, line: line}); err != errAsleep {
+				return err
+			}
+		}
 	}
-	return err
+	if args, ok := c.sized(); ok {
+		err := c.run(ctx, attempt{args: args, behindShell: true})
+		if start, ok := errors.AsType[*StartError](err); !ok || start.Program != args[0] {
+			return err
+		}
+	}
+	return c.run(ctx, attempt{args: c.Args})
+}
+
+// An attempt is one way to start the command. Where it fails before the command
+// has begun, there is another one.
+type attempt struct {
+	args        []string
+	behindShell bool   // args are a shell's that becomes the command
+	line        string // wakes the spare; else empty
 }
 
 func (c *Cmd) prepare() error {
@@ -120,7 +143,11 @@ func (c *Cmd) prepare() error {
 	case len(c.Args) == 0 || c.Args[0] == "":
 		return errors.New("no command")
 	}
-	c.token, c.program = rand.Text(), c.Args[0]
+	for _, text := range slices.Concat(c.Args, c.Env) {
+		if !utf8.ValidString(text) || strings.Contains(text, "\x00") {
+			return fmt.Errorf("%q: neither arguments nor variables may hold other bytes than UTF-8, for the engine's API", text)
+		}
+	}
 	if c.Name == "" {
 		c.Name = short(c.Container)
 	}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package execproxy_test
 
 import (
@@ -21,7 +23,17 @@ import (
 
 // sh is a Cmd for a script in the container of e.
 func sh(e enginetest.Target, script string, args ...string) *execproxy.Cmd {
-	return execproxy.Command(e.Client, e.Container, append([]string{"sh", "-c", script, "sh"}, args...)...)
+	return command(e, append([]string{"sh", "-c", script, "sh"}, args...)...)
+}
+
+// command is execproxy.Command for the container of e. With the tests' switch for
+// spares on, it has one.
+func command(e enginetest.Target, args ...string) *execproxy.Cmd {
+	c := execproxy.Command(e.Client, e.Container, args...)
+	if withSpares {
+		c.Spare, _ = c.Prepare(context.Background()) // where there is no shell, none
+	}
+	return c
 }
 
 // code is what a shell would have as $? after Run returned err.
@@ -154,7 +166,7 @@ func TestBigStreamsArriveWhole(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		t.Run("both ways at once", func(t *testing.T) {
 			sent, got := sha256.New(), sha256.New()
-			c := execproxy.Command(e.Client, e.Container, "cat")
+			c := command(e, "cat")
 			c.Stdin = io.TeeReader(io.LimitReader(newNoise(1), size), sent)
 			c.Stdout = got
 			if err := c.Run(t.Context()); err != nil {
@@ -166,7 +178,7 @@ func TestBigStreamsArriveWhole(t *testing.T) {
 		})
 		t.Run("in", func(t *testing.T) {
 			sent, got := sha256.New(), new(strings.Builder)
-			c := execproxy.Command(e.Client, e.Container, "sha256sum")
+			c := command(e, "sha256sum")
 			c.Stdin = io.TeeReader(io.LimitReader(newNoise(2), size), sent)
 			c.Stdout = got
 			if err := c.Run(t.Context()); err != nil {
@@ -253,7 +265,7 @@ func TestStdinReachesItsEnd(t *testing.T) {
 		for range 5 {
 			wait.Go(func() {
 				for range 40 {
-					c := execproxy.Command(e.Client, e.Container, "cat")
+					c := command(e, "cat")
 					c.Stdin = strings.NewReader("")
 					if err := c.Run(t.Context()); err != nil {
 						t.Error(err)
@@ -336,7 +348,7 @@ func TestCommandThatCannotRun(t *testing.T) {
 			"on a terminal": {func(c *execproxy.Cmd) { c.Args, c.TTY = []string{"no-such-program"}, true }, 127, "no-such-program: not found"},
 		} {
 			var stdout, stderr bytes.Buffer
-			c := execproxy.Command(e.Client, e.Container, "true")
+			c := command(e, "true")
 			c.Stdout, c.Stderr = &stdout, &stderr
 			test.change(c)
 			err := c.Run(t.Context())
@@ -381,6 +393,21 @@ func TestSurroundingsReachTheCommand(t *testing.T) {
 			t.Errorf("output %q, want %q", got, want)
 		}
 	})
+}
+
+// The Engine's API would change such bytes silently.
+func TestBytesThatWouldChangeAreRefused(t *testing.T) {
+	e := enginetest.Fake(t, enginetest.Container{})
+	for _, text := range []string{"caf\xe9", "a\x00b"} {
+		inArg := sh(e, "exit 0", text)
+		inEnv := sh(e, "exit 0")
+		inEnv.Env = []string{"A=" + text}
+		for _, c := range []*execproxy.Cmd{inArg, inEnv} {
+			if err := c.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "UTF-8") {
+				t.Errorf("%q: Run() = %v", text, err)
+			}
+		}
+	}
 }
 
 func TestPanicOfAStreamReachesTheCaller(t *testing.T) {

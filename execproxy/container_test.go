@@ -1,3 +1,5 @@
+//go:build unix
+
 package execproxy_test
 
 import (

@@ -44,7 +44,7 @@ func (s *stream) closeWrite() error {
 
 // create makes an exec that has not started. It can't be deleted, so whoever
 // calls it is sure to start it.
-func (c *Cmd) create(ctx context.Context, args []string) (id string, err error) {
+func (c *Cmd) create(ctx context.Context, args []string, token string) (id string, err error) {
 	options := container.ExecOptions{
 		User:         c.User,
 		Privileged:   c.Privileged,
@@ -52,7 +52,7 @@ func (c *Cmd) create(ctx context.Context, args []string) (id string, err error) 
 		AttachStdin:  c.Stdin != nil,
 		AttachStdout: true,
 		AttachStderr: !c.TTY,
-		Env:          append(c.Env[:len(c.Env):len(c.Env)], tokenVariable+"="+c.token),
+		Env:          append(c.Env[:len(c.Env):len(c.Env)], tokenVariable+"="+token),
 		WorkingDir:   c.Dir,
 		Cmd:          args,
 	}

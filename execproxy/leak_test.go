@@ -1,3 +1,5 @@
+//go:build unix
+
 package execproxy_test
 
 import (
@@ -14,7 +16,6 @@ import (
 	"github.com/docker/docker/client"
 	"go.uber.org/goleak"
 
-	"github.com/toxrun/docker-toxrun/execproxy"
 	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
 )
 
@@ -46,7 +47,7 @@ func TestThousandRunsLeaveNothing(t *testing.T) {
 					t.Errorf("interrupted: Run() = %v", err)
 				}
 			case i%10 == 3: // can't start
-				if err := execproxy.Command(e.Client, e.Container, "no-such-program").Run(t.Context()); err == nil {
+				if err := command(e, "no-such-program").Run(t.Context()); err == nil {
 					t.Error("no-such-program: Run() = nil")
 				}
 			default:

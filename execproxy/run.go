@@ -2,12 +2,14 @@ package execproxy
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -16,6 +18,8 @@ import (
 // channels; the other fields belong to the goroutine that called run.
 type run struct {
 	*Cmd
+	attempt
+	token    string          // in the command's environment
 	requests context.Context // for requests to the Engine; ends with the run
 	id       string
 	stream   *stream
@@ -26,6 +30,10 @@ type run struct {
 	looked    chan look     // what has become of the container
 	delivered chan delivery // a signal has arrived, or can't
 	panics    chan string   // from one of the goroutines
+	up        chan struct{} // closed when it is sure that the command has begun
+	begun     func()        // closes up
+
+	acknowledged int // bytes of a spare's word that it has begun; receive's own
 
 	exit       *exit
 	asked      []os.Signal // that are to end the run
@@ -41,20 +49,31 @@ type exit struct {
 	alive bool // it has not ended, it was lost sight of
 }
 
-// run runs args once and returns what Run does.
-func (c *Cmd) run(ctx context.Context, args []string) error {
+// run makes one attempt and returns what Run does, or errAsleep where the spare
+// has not begun the command.
+func (c *Cmd) run(ctx context.Context, a attempt) error {
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel() // ends every goroutine but a Read or Write of the caller's
 	r := &run{
 		Cmd:       c,
+		attempt:   a,
+		token:     rand.Text(),
 		requests:  requests,
 		received:  make(chan error, 1),
 		exited:    make(chan exit, 1),
 		looked:    make(chan look),
 		delivered: make(chan delivery),
 		panics:    make(chan string, 1),
+		up:        make(chan struct{}),
 	}
-	if err := r.begin(ctx, args); err != nil {
+	r.begun = sync.OnceFunc(func() { close(r.up) })
+	var err error
+	if r.woken() {
+		err = r.wake(c.Spare)
+	} else {
+		err = r.begin(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	defer r.stream.Close()
@@ -67,7 +86,7 @@ func (c *Cmd) run(ctx context.Context, args []string) error {
 // begin creates the exec and starts it. A signal that comes meanwhile waits for
 // the command to be there, but no longer than the command may take to end, or
 // until it comes again.
-func (r *run) begin(ctx context.Context, args []string) error {
+func (r *run) begin(ctx context.Context) error {
 	type beginning struct {
 		id     string
 		stream *stream
@@ -75,7 +94,7 @@ func (r *run) begin(ctx context.Context, args []string) error {
 	}
 	begun := make(chan beginning, 1)
 	r.spawn(func() {
-		id, err := r.create(r.requests, args)
+		id, err := r.create(r.requests, r.args, r.token)
 		if err != nil {
 			begun <- beginning{err: r.gone(r.requests, err)}
 			return
@@ -193,6 +212,9 @@ func (r *run) result(err error) error {
 	case r.exit.code != 0:
 		err = &ExitError{r.exit.code}
 	}
+	if err == errAsleep && len(r.asked) > 0 {
+		err = &SignalError{Signal: r.asked[0]}
+	}
 	switch {
 	case r.cause == nil:
 		return err
@@ -223,6 +245,12 @@ func (r *run) spawn(f func()) {
 func (r *run) ended(end error, began string) exit {
 	if _, refused := errors.AsType[*StartError](end); refused {
 		return exit{err: end}
+	}
+	if r.woken() && !r.hasBegun() {
+		// All that a process has written arrives as long as its container lives.
+		if now, _, err := r.condition(r.requests, began); now == running && end == nil && err == nil {
+			return exit{err: errAsleep}
+		}
 	}
 	const slow = 250 * time.Millisecond
 	for pause := time.Millisecond; ; pause = min(2*pause, slow) {
@@ -257,6 +285,16 @@ func (r *run) ended(end error, began string) exit {
 		case <-r.requests.Done():
 			return exit{err: r.requests.Err()}
 		}
+	}
+}
+
+// hasBegun tells whether it is sure that the command has begun.
+func (r *run) hasBegun() bool {
+	select {
+	case <-r.up:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 package execproxy_test
 
 import (
@@ -212,9 +214,7 @@ func TestSignalBeforeTheStartStartsNothing(t *testing.T) {
 		if s, ok := errors.AsType[*execproxy.SignalError](err); !ok || s.Signal != syscall.SIGTERM {
 			t.Errorf("Run() = %v, want a SignalError", err)
 		}
-		if left := e.ExecIDs(t); len(left) > 0 {
-			t.Errorf("execs %v were created", left)
-		}
+		settle(t, "execs", 0, func() int { return len(e.ExecIDs(t)) })
 	})
 }
 
@@ -283,7 +283,7 @@ func TestPrivilegedCommandIsReached(t *testing.T) {
 func TestWithoutShellTheUserIsTold(t *testing.T) {
 	enginetest.EachImage(t, []string{"toxrun-test:noshell"}, func(t *testing.T, e enginetest.Target) {
 		signals := make(chan os.Signal, 1)
-		c := execproxy.Command(e.Client, e.Container, "cat")
+		c := command(e, "cat")
 		in, end := io.Pipe()
 		defer end.Close()
 		out, ready := io.Pipe()
@@ -334,7 +334,7 @@ func TestSignalNeedsNoGrep(t *testing.T) {
 		}
 		// A function of the name is found first.
 		var output bytes.Buffer
-		grepless := execproxy.Command(e.Client, e.Container, "sh", "-c", "grep() { return 2; }\n"+string(script), "signal.sh", pid, "INT", "500")
+		grepless := command(e, "sh", "-c", "grep() { return 2; }\n"+string(script), "signal.sh", pid, "INT", "500")
 		grepless.Stdout, grepless.Stderr = &output, &output
 		if err := grepless.Run(t.Context()); err != nil {
 			t.Errorf("signal.sh: %v\n%s", err, &output)

@@ -24,13 +24,13 @@ func (s Size) console() *[2]uint {
 // those that a shell adds of its own.
 const sizeScript = `stty rows "$1" cols "$2" 2>/dev/null; shift 2; unset PWD OLDPWD SHLVL; exec "$@"`
 
-// sized is args, wrapped where the Engine would begin with a terminal of 0x0:
-// before API 1.42 it ignores the size given at creation.
-func (c *Cmd) sized(args []string) []string {
+// sized is the command behind a shell that sets the size, where that is needed:
+// before API 1.42 the Engine ignores the size given at creation and begins with
+// 0x0.
+func (c *Cmd) sized() (args []string, ok bool) {
 	if !c.TTY || c.Size == (Size{}) || !versions.LessThan(c.Engine.ClientVersion(), "1.42") {
-		return args
+		return nil, false
 	}
 	rows, columns := strconv.Itoa(int(c.Size.Rows)), strconv.Itoa(int(c.Size.Columns))
-	c.program = "sh"
-	return append([]string{"sh", "-c", sizeScript, "sh", rows, columns}, args...)
+	return append([]string{"sh", "-c", sizeScript, "sh", rows, columns}, c.Args...), true
 }

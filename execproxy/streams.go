@@ -27,16 +27,19 @@ func (r *run) pump() {
 // receive hands the output to the sinks until its end. It returns a StartError
 // where the output is the Engine's word that the command can't run.
 func (r *run) receive() error {
-	read, begun := readFrames, false
+	read := readFrames
 	if r.TTY {
 		read = readRaw
 	}
 	return read(r.stream.output, func(stream int, data []byte) error {
-		if !begun {
-			begun = true
+		switch {
+		case r.woken() && stream == frameStderr:
+			data = r.awake(data)
+		case !r.hasBegun():
 			if err := r.refusal(data); err != nil {
 				return err
 			}
+			r.begun()
 		}
 		if stream == frameStderr {
 			r.err.write(data)
@@ -52,19 +55,19 @@ func (r *run) receive() error {
 // in one piece that ends in CR LF (measured: 20.10 and 29.7). An exec that never
 // had a process gives it away.
 func (r *run) refusal(data []byte) error {
-	if !bytes.HasSuffix(data, []byte("\r\n")) {
+	if r.woken() || !bytes.HasSuffix(data, []byte("\r\n")) {
 		return nil
 	}
 	now, err := r.inspect(r.requests, r.id)
 	if err != nil || now.running || now.started {
 		return nil // the end of the run will tell
 	}
-	return r.refused(strings.TrimSpace(string(data)))
+	return r.refused(r.args[0], strings.TrimSpace(string(data)))
 }
 
 // refused makes a StartError of the runtime's message.
-func (c *Cmd) refused(message string) error {
-	e := &StartError{Code: 126, Program: c.program, Engine: message}
+func (c *Cmd) refused(program, message string) error {
+	e := &StartError{Code: 126, Program: program, Engine: message}
 	// What comes first in the message is about the exec as a whole.
 	switch has := func(text string) bool { return strings.Contains(message, text) }; {
 	case has("unable to find user"), has("unable to find group"), has("no matching entries in"):
@@ -86,7 +89,7 @@ func (c *Cmd) refused(message string) error {
 // send hands the caller's stdin to the command. Where the command ends first,
 // the write fails and all is well.
 func (r *run) send() {
-	if r.program != r.Args[0] && !r.up() {
+	if !r.started() {
 		return // the next try sends it
 	}
 	in := &lastByte{Reader: r.Stdin, byte: '\n'}
@@ -106,18 +109,27 @@ func (r *run) send() {
 	_, _ = r.stream.Write(end)
 }
 
-// up waits until the Engine has started the process, and tells whether it has.
-func (r *run) up() bool {
+// started waits until it is sure that the command has begun, and tells whether
+// it has. Of an exec that may have to be started in another way nothing must be
+// lost.
+func (r *run) started() bool {
+	var look <-chan time.Time
+	if r.behindShell { // which may not be there
+		ticker := time.NewTicker(10 * time.Millisecond)
+		defer ticker.Stop()
+		look = ticker.C
+	} else if !r.woken() {
+		return true
+	}
 	for {
-		now, err := r.inspect(r.requests, r.id)
-		if err != nil {
-			return false
-		}
-		if now.started {
-			return true
-		}
 		select {
-		case <-time.After(10 * time.Millisecond):
+		case <-r.up:
+			return true
+		case <-look:
+			now, err := r.inspect(r.requests, r.id)
+			if err != nil || now.started {
+				return err == nil
+			}
 		case <-r.requests.Done():
 			return false
 		}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package execproxy_test
 
 import (
@@ -32,7 +34,7 @@ func TestTerminalHasItsSizeFromTheFirstByte(t *testing.T) {
 			wait.Go(func() {
 				for range 10 {
 					var stdout bytes.Buffer
-					c := execproxy.Command(e.Client, e.Container, "stty", "size")
+					c := command(e, "stty", "size")
 					c.TTY, c.Size, c.Stdout = true, size, &stdout
 					if err := c.Run(t.Context()); err != nil || stdout.String() != "40 120\r\n" {
 						t.Errorf("stty size: %q, %v", &stdout, err)
@@ -103,12 +105,12 @@ func TestTerminalReachesTheEndOfStdin(t *testing.T) {
 func TestTerminalNeedsNoShell(t *testing.T) {
 	enginetest.EachImage(t, []string{"toxrun-test:noshell"}, func(t *testing.T, e enginetest.Target) {
 		var stdout bytes.Buffer
-		c := execproxy.Command(e.Client, e.Container, "cat")
+		c := command(e, "cat")
 		c.TTY, c.Size, c.Stdin, c.Stdout = true, size, strings.NewReader("line\n"), &stdout
 		if err := c.Run(t.Context()); err != nil || !strings.Contains(stdout.String(), "line") {
 			t.Errorf("output %q, %v", &stdout, err)
 		}
-		c = execproxy.Command(e.Client, e.Container, "no-such-program")
+		c = command(e, "no-such-program")
 		c.TTY, c.Size = true, size
 		if start, ok := errors.AsType[*execproxy.StartError](c.Run(t.Context())); !ok || start.Code != 127 {
 			t.Errorf("no-such-program: %v", start)
