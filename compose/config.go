@@ -1,0 +1,40 @@
+package compose
+
+import "time"
+
+// A Config is the x-toxrun block of a service. Everything in it is optional;
+// a zero value leaves the choice to the caller.
+//
+// Where a block comes from several files, Compose has merged it by its rules
+// for keys it doesn't know: mappings key by key, lists one after the other.
+// "command: !override [tox, -p]" replaces a list.
+type Config struct {
+	Command     []string      `json:"command,omitempty"`     // a string is split as Compose splits its own commands
+	User        string        `json:"user,omitempty"`        // as of docker exec, or "self"
+	Workdir     string        `json:"workdir,omitempty"`     // in the container
+	Environment []string      `json:"environment,omitempty"` // KEY=VALUE, or KEY alone for the caller's value; sorted where it was a mapping
+	Shell       string        `json:"shell,omitempty"`
+	StopGrace   time.Duration `json:"stop_grace,omitempty"`
+	Standby     time.Duration `json:"standby,omitempty"`
+	Preload     []string      `json:"preload,omitempty"`
+	Watch       WatchConfig   `json:"watch,omitzero"`
+}
+
+// A WatchConfig says what a watch looks at, and what it does about it.
+type WatchConfig struct {
+	Paths    []string      `json:"paths,omitempty"` // absolute; written relative to the project directory
+	Ignore   []string      `json:"ignore,omitempty"`
+	Debounce time.Duration `json:"debounce,omitempty"`
+	OnBusy   OnBusy        `json:"on_busy,omitempty"`
+}
+
+// OnBusy is what a change does while a run is going on.
+type OnBusy string
+
+// The choices of on_busy. The empty string is none of them: the default is
+// the caller's.
+const (
+	Restart OnBusy = "restart"
+	Queue   OnBusy = "queue"
+	Ignore  OnBusy = "ignore"
+)

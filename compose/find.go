@@ -1,0 +1,226 @@
+// Package compose finds the container that a service of a Docker Compose
+// project runs in, and remembers it.
+//
+// What Compose files mean is the business of package load: with the answer in
+// the cache none is opened, no Engine is asked, and a program pays for
+// neither. The answer holds as long as everything it was made of is the same
+// as then: the files and those looked for in vain, the variables, the
+// options. What it doesn't notice is what happens to the container; the
+// Engine does when a command is started there, with 404 or 409, and Refresh
+// is for then.
+package compose
+
+import "context"
+
+// A Finder finds containers. All fields but CacheDir are needed. It may be
+// used by several goroutines at once if its functions may.
+type Finder struct {
+	// CacheDir is where answers are kept, and made when there is one to keep.
+	// "" keeps none. Finder removes files there that end in .json or .temp
+	// and are a month old.
+	CacheDir string
+
+	// Connect is called when the Engine has to be asked. The Engine stays the
+	// caller's to close.
+	Connect func() (Engine, error)
+
+	// Load reads the Compose files. It is load.Model, but for a caller that
+	// counts.
+	Load func(context.Context, Query) (*Model, error)
+}
+
+// Find gives the container that q asks for: from the cache if the answer there
+// still holds, otherwise from the Compose files and the Engine. Errors that a
+// person can do something about have a method Hint() string.
+//
+// A named container is always looked up. Another one can have got its name,
+// with other mounts, and nothing on this machine would show it.
+func (f *Finder) Find(ctx context.Context, q Query) (*Target, error) {
+	if q.Container != "" {
+		return f.named(ctx, q)
+	}
+	e := f.read(q.key())
+	if e == nil {
+		return f.lookup(ctx, q, nil)
+	}
+	ok, improved := e.fresh(q)
+	if !ok {
+		return f.lookup(ctx, q, e)
+	}
+	if improved {
+		f.write(e)
+	}
+	t := e.Target
+	t.Cached = true
+	return &t, nil
+}
+
+// Refresh is Find without believing the cache. It is for the caller to whom
+// the Engine has said that the container is gone or not running (404, 409), or
+// that it wants another version of the API (400).
+func (f *Finder) Refresh(ctx context.Context, q Query) (*Target, error) {
+	if q.Container != "" {
+		return f.named(ctx, q)
+	}
+	return f.lookup(ctx, q, f.read(q.key()))
+}
+
+// FindAll gives all running containers of the service by their number. It
+// doesn't use the cache: only the Engine knows how many there are.
+func (f *Finder) FindAll(ctx context.Context, q Query) ([]*Target, error) {
+	if q.Container != "" {
+		t, err := f.named(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		return []*Target{t}, nil
+	}
+	m, err := f.Load(ctx, q)
+	if err != nil {
+		return f.unloaded(ctx, q, f.read(q.key()), err, all)
+	}
+	s, err := m.choose(q.Service)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := f.Connect()
+	if err != nil {
+		return nil, err
+	}
+	return q.targets(ctx, engine, m, s, all)
+}
+
+// Services gives the names of the project's services, sorted, those that are
+// off by their profile included.
+func (f *Finder) Services(ctx context.Context, q Query) ([]string, error) {
+	m, err := f.Load(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return m.names(), nil
+}
+
+// lookup answers q anew and keeps the answer. last is the entry that no longer
+// holds, or nil.
+func (f *Finder) lookup(ctx context.Context, q Query, last *entry) (*Target, error) {
+	m, err := f.Load(ctx, q)
+	if err != nil {
+		// Not kept: when the files load again, the last answer may be right.
+		targets, err := f.unloaded(ctx, q, last, err, 1)
+		if err != nil {
+			return nil, err
+		}
+		return targets[0], nil
+	}
+	s, err := m.choose(q.Service)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := f.Connect()
+	if err != nil {
+		return nil, err
+	}
+	targets, err := q.targets(ctx, engine, m, s, 1)
+	if err != nil {
+		return nil, err
+	}
+	f.write(newEntry(q, m, targets[0]))
+	return targets[0], nil
+}
+
+// named gives the container that q.Container names.
+func (f *Finder) named(ctx context.Context, q Query) (*Target, error) {
+	engine, err := f.Connect()
+	if err != nil {
+		return nil, err
+	}
+	c, err := inspect(ctx, engine, q.Container)
+	if err != nil {
+		return nil, err
+	}
+	if c == nil {
+		return nil, &NotRunningError{Container: q.Container, hint: "docker ps lists those that are running"}
+	}
+	if !c.running() {
+		verb := "start"
+		switch c.state {
+		case "paused":
+			verb = "unpause"
+		case "restarting":
+			verb = "logs"
+		}
+		hint := commandLine([]string{"docker", verb, q.Container})
+		return nil, &NotRunningError{Container: q.Container, State: c.state, hint: hint}
+	}
+	return q.target(engine, c, &Model{}, &Service{}), nil
+}
+
+// all is as many replicas as there are.
+const all = 1 << 30
+
+// targets gives the running containers of a service by their number: one at
+// least and at most limit.
+func (q Query) targets(ctx context.Context, engine Engine, m *Model, s *Service, limit int) ([]*Target, error) {
+	var idle *container
+	for range 2 { // a container that goes away under the inspect is being replaced: look once more
+		containers, err := list(ctx, engine, labelProject+"="+m.Project, labelService+"="+s.Name)
+		if err != nil {
+			return nil, err
+		}
+		var targets []*Target
+		gone := false
+		idle = nil
+		for _, c := range containers {
+			if q.Index > 0 && c.number != q.Index {
+				continue
+			}
+			if !c.running() {
+				if idle == nil || c.state == "paused" || c.state == "restarting" {
+					idle = c
+				}
+				continue
+			}
+			c, err = inspect(ctx, engine, c.id)
+			if err != nil {
+				return nil, err
+			}
+			if c == nil || !c.running() {
+				gone = true
+				continue
+			}
+			if targets = append(targets, q.target(engine, c, m, s)); len(targets) == limit {
+				break
+			}
+		}
+		if len(targets) > 0 {
+			return targets, nil
+		}
+		if !gone {
+			break
+		}
+	}
+	return nil, q.notRunning(m.Project, s.Name, idle)
+}
+
+// target puts together what the Engine and the Compose files say of a
+// container that has been inspected.
+func (q Query) target(engine Engine, c *container, m *Model, s *Service) *Target {
+	t := &Target{
+		Engine:        q.Engine,
+		APIVersion:    engine.ClientVersion(),
+		Project:       c.project,
+		Service:       c.service,
+		Number:        c.number,
+		Container:     c.id,
+		ContainerName: c.name,
+		User:          c.user,
+		Workdir:       c.workdir,
+		ProjectDir:    m.Dir,
+		Mounts:        mounts(s.Binds, c),
+		Develop:       s.Develop,
+	}
+	if s.Config != nil {
+		t.Config = *s.Config
+	}
+	return t
+}

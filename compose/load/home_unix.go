@@ -1,0 +1,6 @@
+//go:build !windows
+
+package load
+
+// home is the variable that os.UserHomeDir, and so "~" in a path, comes from.
+const home = "HOME"

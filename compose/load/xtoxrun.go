@@ -1,0 +1,206 @@
+package load
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/toxrun/docker-toxrun/compose"
+)
+
+// decode makes a Config of an x-toxrun block. It is strict: a key that would
+// be ignored, or a value that would be read as something else, is a mistake
+// the user wants to hear of.
+func decode(raw any, dir string) (*compose.Config, *mistake) {
+	c := &compose.Config{}
+	m := mapping(raw, fields{
+		"command":     func(v any) *mistake { return command(v, &c.Command) },
+		"user":        func(v any) *mistake { return text(v, &c.User) },
+		"workdir":     func(v any) *mistake { return text(v, &c.Workdir) },
+		"environment": func(v any) *mistake { return variables(v, &c.Environment) },
+		"shell":       func(v any) *mistake { return text(v, &c.Shell) },
+		"stop_grace":  func(v any) *mistake { return duration(v, &c.StopGrace) },
+		"standby":     func(v any) *mistake { return duration(v, &c.Standby) },
+		"preload":     func(v any) *mistake { return texts(v, &c.Preload) },
+		"watch": func(v any) *mistake {
+			return mapping(v, fields{
+				"paths":    func(v any) *mistake { return texts(v, &c.Watch.Paths) },
+				"ignore":   func(v any) *mistake { return texts(v, &c.Watch.Ignore) },
+				"debounce": func(v any) *mistake { return duration(v, &c.Watch.Debounce) },
+				"on_busy":  func(v any) *mistake { return onBusy(v, &c.Watch.OnBusy) },
+			})
+		},
+	})
+	for i, path := range c.Watch.Paths {
+		c.Watch.Paths[i] = join(dir, path)
+	}
+	if m != nil {
+		m.path = append(m.path, "x-toxrun")
+		slices.Reverse(m.path)
+	}
+	return c, m
+}
+
+// A mistake is what is wrong in a block, and where.
+type mistake struct {
+	problem string
+	path    []string // of keys; innermost first while it is on its way up
+	keys    []string // those there are, where a key isn't one of them
+}
+
+// wrong is the mistake of a value that isn't what is wanted.
+func wrong(v any, wanted string) *mistake {
+	is := ""
+	switch v := v.(type) {
+	case string:
+		is = fmt.Sprintf("%q", v)
+	case map[string]any:
+		is = "a mapping"
+	case []any:
+		is = "a list"
+	case nil:
+		is = "nothing"
+	default:
+		is = fmt.Sprint(v)
+	}
+	return &mistake{problem: fmt.Sprintf("must be %s, not %s", wanted, is)}
+}
+
+type fields map[string]func(any) *mistake
+
+// mapping decodes each key with its function. A key without a value is as if
+// it weren't there.
+func mapping(v any, f fields) *mistake {
+	if v == nil {
+		return nil
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return wrong(v, "a mapping")
+	}
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		decode, ok := f[key]
+		if !ok {
+			return &mistake{
+				problem: "there is no such key",
+				path:    []string{key},
+				keys:    slices.Sorted(maps.Keys(f)),
+			}
+		}
+		if m[key] == nil {
+			continue
+		}
+		if wrong := decode(m[key]); wrong != nil {
+			wrong.path = append(wrong.path, key)
+			return wrong
+		}
+	}
+	return nil
+}
+
+func text(v any, to *string) *mistake {
+	s, ok := v.(string)
+	if !ok {
+		return wrong(v, "a string")
+	}
+	*to = s
+	return nil
+}
+
+func texts(v any, to *[]string) *mistake {
+	list, ok := v.([]any)
+	if !ok {
+		return wrong(v, "a list of strings")
+	}
+	*to = nil
+	for _, v := range list {
+		s, ok := v.(string)
+		if !ok {
+			return wrong(v, "a list of strings with no other value in it")
+		}
+		*to = append(*to, s)
+	}
+	return nil
+}
+
+// command takes a list as it is and splits a string as Compose does with the
+// commands of services.
+func command(v any, to *[]string) *mistake {
+	s, ok := v.(string)
+	if !ok {
+		if _, ok := v.([]any); !ok {
+			return wrong(v, "a string or a list of strings")
+		}
+		return texts(v, to)
+	}
+	var words types.ShellCommand
+	if words.DecodeMapstructure(s) != nil {
+		return wrong(v, "a command with its quotes closed")
+	}
+	*to = words
+	return nil
+}
+
+// variables takes KEY=VALUE and KEY from a list, or a mapping in which KEY
+// may have no value.
+func variables(v any, to *[]string) *mistake {
+	if _, ok := v.([]any); ok {
+		if wrong := texts(v, to); wrong != nil {
+			return wrong
+		}
+		for _, s := range *to {
+			if s == "" || strings.HasPrefix(s, "=") {
+				return wrong(s, "KEY or KEY=VALUE")
+			}
+		}
+		return nil
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return wrong(v, "a mapping, or a list of KEY=VALUE")
+	}
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		if key == "" || strings.Contains(key, "=") {
+			return &mistake{problem: fmt.Sprintf("%q is no name of a variable", key)}
+		}
+		switch v := m[key].(type) {
+		case nil:
+			*to = append(*to, key)
+		case map[string]any, []any:
+			mistake := wrong(v, "a string")
+			mistake.path = []string{key}
+			return mistake
+		default:
+			*to = append(*to, key+"="+fmt.Sprint(v))
+		}
+	}
+	return nil
+}
+
+// duration takes what Compose takes for one: "1m30s", also with days.
+func duration(v any, to *time.Duration) *mistake {
+	s, ok := v.(string)
+	if !ok {
+		return wrong(v, "a duration with its unit, such as 10s")
+	}
+	var d types.Duration
+	if d.DecodeMapstructure(s) != nil || d < 0 {
+		return wrong(v, "a duration such as 10s or 1m30s")
+	}
+	*to = time.Duration(d)
+	return nil
+}
+
+func onBusy(v any, to *compose.OnBusy) *mistake {
+	s, _ := v.(string)
+	switch b := compose.OnBusy(s); b {
+	case compose.Restart, compose.Queue, compose.Ignore:
+		*to = b
+		return nil
+	}
+	return wrong(v, "restart, queue or ignore")
+}
