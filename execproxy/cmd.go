@@ -169,12 +169,15 @@ func (c *Cmd) notice(line string) {
 	}
 }
 
-// gone makes a GoneError of what exec create says of a container that can't
-// take an exec.
-func (c *Cmd) gone(ctx context.Context, err error) error {
-	if !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
-		return err
+// notCreated makes sense of what exec create says of a container that can't take
+// an exec, or of a user that is not there: Engines from API 1.50 on tell that here.
+func (c *Cmd) notCreated(ctx context.Context, err error) error {
+	switch {
+	case errdefs.IsNotFound(err), errdefs.IsConflict(err):
+		now, _, _ := c.condition(ctx, "")
+		return &GoneError{Container: c.Name, Paused: now == paused, Err: err}
+	case isUnknownUser(err.Error()):
+		return c.refused(c.Args[0], err.Error())
 	}
-	now, _, _ := c.condition(ctx, "")
-	return &GoneError{Container: c.Name, Paused: now == paused, Err: err}
+	return err
 }

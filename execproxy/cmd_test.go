@@ -334,7 +334,7 @@ func TestFullDiskIsAnError(t *testing.T) {
 }
 
 func TestCommandThatCannotRun(t *testing.T) {
-	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+	eachVersion(t, func(t *testing.T, e enginetest.Target) {
 		for name, test := range map[string]struct {
 			change func(*execproxy.Cmd)
 			code   int

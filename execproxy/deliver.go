@@ -67,7 +67,7 @@ func (r *run) pass(sig os.Signal) error {
 func (r *run) deliver(sig os.Signal) {
 	r.delivering++
 	r.spawn(func() {
-		d := delivery{signal: sig, ends: ends(sig)}
+		d := delivery{signal: sig, ends: ends(sig) || sig == r.StopSignal}
 		args := []string{signalName(sig)}
 		if d.ends {
 			args = append(args, strconv.Itoa(int(r.StopGrace/(10*time.Millisecond))))
@@ -95,18 +95,6 @@ func (r *run) script(args ...string) (string, error) {
 		quiet:      true,
 	}).Run(r.requests)
 	return strings.TrimSpace(stdout.String()), err
-}
-
-// speaks tells whether a command whose output has ended, and that runs on, still
-// has its output open: then it is the connection that ended. A terminal has no
-// other way to end while its command runs.
-func (r *run) speaks() bool {
-	if r.TTY {
-		return true
-	}
-	_, err := r.script("SPEAKS")
-	exit, ok := errors.AsType[*ExitError](err)
-	return ok && exit.Code == 5
 }
 
 // arrived takes in what has become of a signal. It returns an error where the

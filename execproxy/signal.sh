@@ -10,11 +10,8 @@
 # once the command itself is gone, whatever it has left behind gets TERM, and
 # all that is there after GRACE gets KILL. The script ends when nothing is left.
 #
-# In place of a SIGNAL, SPEAKS asks whether the command's own stdout or stderr is
-# a pipe still.
-#
 # Exit status: 0 done; 3 no such process was found; 4 some could not be ended,
-# their PIDs are on stdout; 5 it SPEAKS.
+# their PIDs are on stdout.
 #
 # Any POSIX sh will do. grep is used where there is one that takes -z, since
 # sh alone reads an environment byte by byte.
@@ -103,10 +100,6 @@ for session in $sessions; do # the first of the run's sessions is the command's
 	case $pids in *" $session "*) ;; *) continue ;; esac
 	if [ -z "$leader" ] || [ "$session" -lt "$leader" ]; then leader=$session; fi
 done
-if [ "$signal" = SPEAKS ]; then
-	[ -n "$leader" ] && { [ -p "/proc/$leader/fd/1" ] || [ -p "/proc/$leader/fd/2" ]; } && exit 5
-	exit 0
-fi
 deliver "$signal"
 [ -n "$grace" ] || exit 0
 

@@ -51,7 +51,7 @@ func (c *Cmd) Prepare(ctx context.Context) (*Spare, error) {
 	token := rand.Text()
 	id, err := waiting.create(ctx, waiting.Args, token)
 	if err != nil {
-		return nil, waiting.gone(ctx, err)
+		return nil, waiting.notCreated(ctx, err)
 	}
 	stream, err := waiting.start(context.WithoutCancel(ctx), id)
 	if err != nil {

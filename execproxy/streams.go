@@ -70,7 +70,7 @@ func (c *Cmd) refused(program, message string) error {
 	e := &StartError{Code: 126, Program: program, Engine: message}
 	// What comes first in the message is about the exec as a whole.
 	switch has := func(text string) bool { return strings.Contains(message, text) }; {
-	case has("unable to find user"), has("unable to find group"), has("no matching entries in"):
+	case isUnknownUser(message):
 		e.Code, e.Text = 125, fmt.Sprintf("user %s: not found in container %s", c.User, c.Name)
 	case has("chdir to cwd"):
 		e.Code, e.Text = 125, fmt.Sprintf("directory %s: not to be entered in container %s", c.Dir, c.Name)
@@ -84,6 +84,11 @@ func (c *Cmd) refused(program, message string) error {
 		e.Code, e.Text = 125, message
 	}
 	return e
+}
+
+// isUnknownUser tells whether the Engine has not found the user, or group.
+func isUnknownUser(message string) bool {
+	return strings.Contains(message, "no matching entries in") || strings.Contains(message, "unable to find user")
 }
 
 // send hands the caller's stdin to the command. Where the command ends first,

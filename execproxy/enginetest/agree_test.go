@@ -107,6 +107,7 @@ func withTTY(o container.ExecOptions) container.ExecOptions   { o.Tty = true; re
 // TestAgree runs commands on the fake and the real Engine and wants the same
 // from both.
 func TestAgree(t *testing.T) {
+	t.Parallel()
 	const runtime = "OCI runtime exec failed: exec failed: unable to start container process: "
 	tests := []struct {
 		name   string

@@ -131,6 +131,7 @@ func TestMountedDirectory(t *testing.T) {
 }
 
 func TestNoShell(t *testing.T) {
+	t.Parallel()
 	EachImage(t, []string{"toxrun-test:noshell"}, func(t *testing.T, e Target) {
 		out, _ := readAll(t, attach(t, e, create(t, e, shell("echo hi")), false))
 		if !strings.Contains(out, `exec: "sh": executable file not found in $PATH`) {
@@ -154,6 +155,7 @@ func TestTargetExec(t *testing.T) {
 
 // The container's are its markers, sessions and children: one of the three is enough.
 func TestProcesses(t *testing.T) {
+	t.Parallel()
 	Each(t, func(t *testing.T, e Target) {
 		tokens := []string{seconds(9), seconds(10), seconds(11), seconds(12)}
 		id := create(t, e, shell(fmt.Sprintf("env -i sleep %s & env -i setsid sleep %s & (setsid sleep %s &) ; echo hi; env -i sleep %s",
@@ -224,6 +226,7 @@ func TestStartWhileKilled(t *testing.T) {
 
 // A zombie can't be stopped, and is no process.
 func TestZombie(t *testing.T) {
+	t.Parallel()
 	Each(t, func(t *testing.T, e Target) {
 		isSleep := func(p Process) bool { return p.Args[0] == "sleep" }
 		id := create(t, e, withInput(shell("exec 3<&0; read a <&3 & exec sleep 1023")))
@@ -391,6 +394,7 @@ func TestCrash(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
+	t.Parallel()
 	Each(t, func(t *testing.T, e Target) {
 		status, errs := e.Client.ContainerWait(t.Context(), e.Container, container.WaitConditionNotRunning)
 		e.Kill(t)

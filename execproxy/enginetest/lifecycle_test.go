@@ -98,6 +98,7 @@ func wantState(t *testing.T, s *container.State, want string) {
 }
 
 func TestContainerIsRemoved(t *testing.T) {
+	t.Parallel()
 	Each(t, func(t *testing.T, e Target) {
 		id := create(t, e, shell("echo hi; exec sleep 1006"))
 		a := attach(t, e, id, false)
@@ -307,6 +308,7 @@ func TestEvents(t *testing.T) {
 
 // The events of the past end at "until"; a filter for exec_start matches its command.
 func TestEventFilters(t *testing.T) {
+	t.Parallel()
 	Each(t, func(t *testing.T, e Target) {
 		since := time.Now()
 		readAll(t, attach(t, e, create(t, e, shell("exit 3")), false))

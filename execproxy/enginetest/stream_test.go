@@ -180,6 +180,7 @@ func wantLiving(t *testing.T, e Target, token string) {
 
 // The end of a terminal's input is the end of its output, not of the process.
 func TestTerminalHalfClose(t *testing.T) {
+	t.Parallel()
 	Each(t, func(t *testing.T, e Target) {
 		id := create(t, e, withTTY(shell("echo hi; cat; exit 5")))
 		a := attach(t, e, id, true)
@@ -305,6 +306,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // What a process does not read, nor will, is not read from the client either.
 func TestUnwantedInput(t *testing.T) {
+	t.Parallel()
 	Each(t, func(t *testing.T, e Target) {
 		id := create(t, e, withInput(shell("exec <&-; echo hi; exec sleep 1022")))
 		a := attach(t, e, id, false)
@@ -318,6 +320,7 @@ func TestUnwantedInput(t *testing.T) {
 }
 
 func TestTerminalSize(t *testing.T) {
+	t.Parallel()
 	Each(t, func(t *testing.T, e Target) {
 		if versions.GreaterThanOrEqualTo(e.Client.ClientVersion(), "1.42") {
 			t.Skip("has the size from its creation on")
@@ -366,6 +369,7 @@ func startFake(t *testing.T, version string, c Container) Target {
 }
 
 func TestNothingAttached(t *testing.T) {
+	t.Parallel()
 	Each(t, func(t *testing.T, e Target) {
 		id := create(t, e, container.ExecOptions{Cmd: []string{"sh", "-c", "echo hi; exec sleep 1004"}})
 		a := attach(t, e, id, false)
