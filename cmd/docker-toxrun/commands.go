@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -113,7 +114,15 @@ func newTarget(o *options, std stdio) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			target, err := o.find(cmd.Context(), engine, std)
+			signals, stop := receiveSignals()
+			defer stop()
+			target, err := until(signals, func() (*compose.Target, error) {
+				target, err := o.find(cmd.Context(), engine, std)
+				if err == nil && target.Cached && !engine.runs(cmd.Context(), target) {
+					target, err = o.refind(cmd.Context(), engine, std)
+				}
+				return target, err
+			})
 			if err != nil {
 				return err
 			}
@@ -128,12 +137,8 @@ func newTarget(o *options, std stdio) *cobra.Command {
 				Workdir: where.dir, User: where.user,
 				Command: serviceCommand(nil).args(target.Config), Cached: target.Cached,
 			}
-			if r.Workdir == "" {
-				r.Workdir = target.Workdir
-			}
-			if r.User == "" {
-				r.User = target.User
-			}
+			r.Workdir = cmp.Or(r.Workdir, target.Workdir, "/")
+			r.User = cmp.Or(r.User, target.User, "root")
 			if format == "json" {
 				encoder := json.NewEncoder(std.out)
 				encoder.SetIndent("", "  ")

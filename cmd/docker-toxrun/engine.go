@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
 	"github.com/docker/cli/cli/context/docker"
@@ -13,6 +15,8 @@ import (
 	"github.com/docker/docker/client"
 
 	dockercontext "github.com/docker/cli/cli/context"
+
+	"github.com/toxrun/docker-toxrun/compose"
 )
 
 // An engine is where the Docker Engine is, as docker itself would find it.
@@ -67,8 +71,11 @@ func findEndpoint(o *flags.ClientOptions, file *configfile.ConfigFile) (docker.E
 		store.EndpointTypeGetter(docker.DockerEndpoint, func() any { return &docker.EndpointMeta{} }),
 	))
 	meta, err := contexts.GetMetadata(name)
-	if err != nil {
-		return docker.Endpoint{}, hinted(fmt.Errorf("docker context %q: %w", name, err), "docker context ls")
+	switch {
+	case errdefs.IsNotFound(err):
+		return docker.Endpoint{}, hinted(fmt.Errorf("there is no docker context %q", name), "docker context ls")
+	case err != nil:
+		return docker.Endpoint{}, fmt.Errorf("docker context %q: %w", name, err)
 	}
 	endpoint, err := docker.EndpointFromContext(meta)
 	if err != nil {
@@ -107,4 +114,16 @@ func (e engine) connect(apiVersion string) (*client.Client, error) {
 		return nil, fmt.Errorf("engine %s: %w", e.host, err)
 	}
 	return connected, nil
+}
+
+// runs tells whether a remembered target's container is still there and running,
+// for those who don't find out by running something in it.
+func (e engine) runs(ctx context.Context, t *compose.Target) bool {
+	connected, err := e.connect(t.APIVersion)
+	if err != nil {
+		return false
+	}
+	defer connected.Close()
+	found, err := connected.ContainerInspect(ctx, t.Container)
+	return err == nil && found.State.Running
 }

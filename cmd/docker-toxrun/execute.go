@@ -1,17 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/cli/opts"
-	"github.com/moby/sys/signal"
 
 	"github.com/toxrun/docker-toxrun/compose"
 	"github.com/toxrun/docker-toxrun/compose/load"
@@ -20,21 +21,45 @@ import (
 
 // execute is the line from the options to the end of the run.
 func (o *options) execute(ctx context.Context, std stdio, what command) error {
+	signals, stop := receiveSignals()
+	defer stop()
 	engine, err := findEngine(o.docker)
 	if err != nil {
 		return err
 	}
-	target, err := o.find(ctx, engine, std)
+	target, err := until(signals, func() (*compose.Target, error) { return o.find(ctx, engine, std) })
 	if err != nil {
 		return err
 	}
-	err = o.run(ctx, engine, target, std, what)
+	err = o.run(ctx, engine, target, std, signals, what)
 	if target.Cached && outdated(err) { // and nothing has run
-		if target, err = o.refind(ctx, engine, std); err == nil {
-			err = o.run(ctx, engine, target, std, what)
+		target, err = until(signals, func() (*compose.Target, error) { return o.refind(ctx, engine, std) })
+		if err == nil {
+			err = o.run(ctx, engine, target, std, signals, what)
 		}
 	}
 	return err
+}
+
+// until returns what f does, or a signal that comes before. The signal has
+// nothing to end then: f is left alone with what it waits for.
+func until[T any](signals <-chan os.Signal, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	results := make(chan result, 1)
+	go func() {
+		value, err := f()
+		results <- result{value, err}
+	}()
+	select {
+	case r := <-results:
+		return r.value, r.err
+	case sig := <-signals:
+		var none T
+		return none, &execproxy.SignalError{Signal: sig}
+	}
 }
 
 // outdated tells whether err shows that a remembered target is no longer right:
@@ -105,8 +130,12 @@ type place struct {
 // place decides by option (or variable), then x-toxrun, then what is mounted.
 func (o *options) place(t *compose.Target) (place, error) {
 	p := place{dir: o.workdir, user: o.user}
+	said := "--workdir"
 	if p.dir == "" {
-		p.dir = t.Config.Workdir
+		p.dir, said = t.Config.Workdir, "x-toxrun.workdir"
+	}
+	if p.dir != "" && !path.IsAbs(p.dir) {
+		return p, usage(fmt.Sprintf("%s %s: must be an absolute path in the container", said, p.dir), "")
 	}
 	if p.dir == "" {
 		if here, err := os.Getwd(); err == nil {
@@ -126,26 +155,16 @@ func (o *options) place(t *compose.Target) (place, error) {
 	return p, nil
 }
 
-// run runs the command in the target.
-func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdio, what command) error {
-	where, err := o.place(t)
-	if err != nil {
-		return err
-	}
+// run runs the command in the target, on our own streams and terminal.
+func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdio, signals <-chan os.Signal, what command) error {
 	connected, err := e.connect(t.APIVersion)
 	if err != nil {
 		return err
 	}
 	defer connected.Close()
 	screen := openTerminal(std)
-	c := execproxy.Command(connected, t.Container, what.args(t.Config)...)
-	c.Name = t.ContainerName
-	c.Dir, c.User, c.Privileged = where.dir, where.user, o.privileged
-	c.TTY = o.wantsTTY(screen, what)
-	if c.Env, err = o.environment(t, screen, c.TTY); err != nil {
-		return err
-	}
-	if err := o.stopping(c, t); err != nil {
+	c, err := o.command(connected, t, screen, what)
+	if err != nil {
 		return err
 	}
 	if o.timeout > 0 {
@@ -156,11 +175,6 @@ func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdi
 	if !o.noStdin {
 		c.Stdin = screen.input()
 	}
-	c.Stdout, c.Stderr = screen.outputs()
-	to := o.messages(std.err)
-	c.Notice = to.say
-	signals, stop := receiveSignals()
-	defer stop()
 	c.Signals = signals
 	c.Suspend = screen.suspend
 	if c.TTY {
@@ -169,14 +183,37 @@ func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdi
 			return err
 		}
 		defer restore()
-		c.Size = screen.size()
 		resize, stop := screen.resizes()
 		defer stop()
 		c.Resize = resize
+		to := o.messages(std.err)
 		to.ending = "\r\n"
 		c.Notice = to.say
 	}
 	return c.Run(ctx)
+}
+
+// command is the command as the options and the target have it, without stdin
+// and signals.
+func (o *options) command(e execproxy.Engine, t *compose.Target, screen *terminal, what command) (*execproxy.Cmd, error) {
+	where, err := o.place(t)
+	if err != nil {
+		return nil, err
+	}
+	c := execproxy.Command(e, t.Container, what.args(t.Config)...)
+	c.Name = t.ContainerName
+	c.Dir, c.User, c.Privileged = where.dir, where.user, o.privileged
+	if c.TTY = o.wantsTTY(screen, what); c.TTY {
+		c.Size = screen.size()
+	}
+	if c.Env, err = o.environment(t, screen, c.TTY); err != nil {
+		return nil, err
+	}
+	c.StopSignal = o.stop
+	c.StopGrace = cmp.Or(o.stopGrace, t.Config.StopGrace)
+	c.Stdout, c.Stderr = screen.outputs()
+	c.Notice = o.messages(screen.std.err).say
+	return c, nil
 }
 
 // wantsTTY decides whether the command gets a terminal. One that runs in the
@@ -191,38 +228,24 @@ func (o *options) wantsTTY(screen *terminal, what command) bool {
 	return screen.in && screen.out && screen.foreground()
 }
 
-// stopping sets how the command is ended.
-func (o *options) stopping(c *execproxy.Cmd, t *compose.Target) error {
-	c.StopGrace = o.stopGrace
-	if c.StopGrace == 0 {
-		c.StopGrace = t.Config.StopGrace
-	}
-	if o.stopSignal == "" {
-		return nil
-	}
-	sig, err := signal.ParseSignal(o.stopSignal)
-	if err != nil {
-		return usage(fmt.Sprintf("--stop-signal %s: no such signal", o.stopSignal), "")
-	}
-	c.StopSignal = sig
-	return nil
-}
-
 // environment is what the command gets over the container's own variables: so
 // that its output is live, looks as in a terminal where it goes to one, and then
 // what the user has asked for, last.
 func (o *options) environment(t *compose.Target, screen *terminal, tty bool) ([]string, error) {
 	env := []string{"PYTHONUNBUFFERED=1"}
 	env = append(env, screen.environment(tty)...)
-	configured, err := opts.ReadKVEnvStrings(nil, t.Config.Environment)
-	if err != nil {
-		return nil, err
-	}
-	asked, err := opts.ReadKVEnvStrings(o.envFiles, o.env)
+	files, err := opts.ReadKVEnvStrings(o.envFiles, nil)
 	if err != nil {
 		return nil, usage(err.Error(), "")
 	}
-	return lastOfEach(slices.Concat(env, configured, asked)), nil
+	for _, assignment := range slices.Concat(t.Config.Environment, files, o.env) {
+		assignment, err := opts.ValidateEnv(assignment) // KEY takes its value from here
+		if err != nil {
+			return nil, usage(err.Error(), "")
+		}
+		env = append(env, assignment)
+	}
+	return lastOfEach(env), nil
 }
 
 // lastOfEach keeps the last of each variable, in their order.

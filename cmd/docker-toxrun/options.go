@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/docker/cli/cli/flags"
+	"github.com/moby/sys/signal"
 	"github.com/spf13/pflag"
 
 	"github.com/toxrun/docker-toxrun/compose"
@@ -33,6 +35,7 @@ type options struct {
 	noStdin       bool
 	timeout       time.Duration
 	stopSignal    string
+	stop          os.Signal // stopSignal, or nil
 	stopGrace     time.Duration
 
 	quiet, verbose bool
@@ -80,12 +83,21 @@ func newOptions() *options {
 // compose reads.
 var composeOwn = map[string]bool{"file": true, "project-name": true, "project-directory": true, "profile": true}
 
+// instead are the options that leave no room for another one's variable.
+var instead = map[string][]string{
+	"tty":       {"no-tty"},
+	"no-tty":    {"tty"},
+	"container": {"service", "index"},
+	"service":   {"container"},
+	"index":     {"container"},
+}
+
 // complete fills in from TOXRUN_* variables what the command line has left out,
 // and checks what can be checked without an Engine.
 func (o *options) complete() error {
 	var errs []error
 	fill := func(f *pflag.Flag) {
-		if f.Changed || composeOwn[f.Name] {
+		if f.Changed || composeOwn[f.Name] || slices.ContainsFunc(instead[f.Name], o.all.Changed) {
 			return
 		}
 		variable := "TOXRUN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
@@ -100,6 +112,13 @@ func (o *options) complete() error {
 	o.targetFlags.VisitAll(fill)
 	o.runFlags.VisitAll(fill)
 	o.docker.SetDefaultOptions(o.all)
+	if o.stopSignal != "" {
+		sig, err := signal.ParseSignal(o.stopSignal)
+		if err != nil || !signal.ValidSignalForPlatform(sig) {
+			errs = append(errs, usage(fmt.Sprintf("--stop-signal %s: no such signal", o.stopSignal), ""))
+		}
+		o.stop = sig
+	}
 	switch {
 	case len(errs) > 0:
 		return errs[0]
@@ -109,7 +128,7 @@ func (o *options) complete() error {
 		return usage(fmt.Sprintf("--index %d: containers are numbered from 1", o.index), "")
 	case o.timeout < 0 || o.stopGrace < 0:
 		return usage("--timeout and --stop-grace take a time such as 30s", "")
-	case o.container != "" && (o.service != "" || o.index != 0) && o.all.Changed("service") || o.container != "" && o.all.Changed("index"):
+	case o.all.Changed("container") && (o.all.Changed("service") || o.all.Changed("index")):
 		return usage("--container names one container: --service and --index don't go with it", "")
 	}
 	return nil

@@ -70,7 +70,11 @@ func status(err error, to messages) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &timeout):
-		to.say(timeout.Error())
+		if errors.As(err, &signal) && signal.Cause != "" {
+			to.say(fmt.Sprintf("%v, but %s", timeout, signal.Cause))
+		} else {
+			to.say(timeout.Error())
+		}
 		return statusTimeout
 	case errors.As(err, &exit):
 		return exit.Code
