@@ -16,12 +16,12 @@ const module = "github.com/toxrun/docker-toxrun"
 var imports = map[string]struct{ ours, theirs []string }{
 	"": {},
 	"/cmd/docker-toxrun": {
-		ours: []string{"", "/compose", "/compose/load", "/execproxy"},
+		ours: []string{"", "/compose", "/compose/load", "/execproxy", "/watch"},
 		theirs: []string{"github.com/docker/cli/", "github.com/docker/docker/", "github.com/containerd/errdefs",
 			"github.com/moby/sys/signal", "github.com/spf13/", "golang.org/x/"},
 	},
 	"/compose":      {theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs"}},
-	"/compose/load": {ours: []string{"/compose"}, theirs: []string{"github.com/compose-spec/compose-go/v2/", "go.yaml.in/yaml/v4", "github.com/go-viper/mapstructure/v2"}},
+	"/compose/load": {ours: []string{"/compose"}, theirs: []string{"github.com/compose-spec/compose-go/v2/", "go.yaml.in/yaml/v4", "github.com/sirupsen/logrus"}},
 	"/execproxy":    {theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs", "golang.org/x/sys/"}},
 	"/execproxy/enginetest": {
 		theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs", "github.com/creack/pty", "golang.org/x/sys/", "github.com/moby/", "github.com/docker/go-"},

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -229,7 +230,7 @@ func TestNotRunning(t *testing.T) {
 	p.query.Index = 0
 	p.query.Service = "failing"
 	p.compose("up", "-d", "failing")
-	for {
+	for deadline := time.Now().Add(30 * time.Second); ; {
 		// Between two starts it is running now and then.
 		_, err := p.finder.Refresh(t.Context(), p.query)
 		if err != nil && strings.Contains(err.Error(), "is restarting") {
@@ -238,8 +239,8 @@ func TestNotRunning(t *testing.T) {
 			}
 			break
 		}
-		if t.Context().Err() != nil {
-			t.Fatal(err)
+		if time.Now().After(deadline) {
+			t.Fatalf("Refresh() = %v, want that it is restarting", err)
 		}
 	}
 
@@ -305,7 +306,8 @@ func TestNamedContainer(t *testing.T) {
 	p.up()
 	id := p.find().Container
 	p.query.Dir = "/" // no Compose file is looked for
-	p.query.Container = p.name() + "-tests-1"
+	name := p.name() + "-tests-1"
+	p.query.Container = name
 	got := p.find()
 	if got.Container != id || got.User != "7:8" || got.Workdir != "/w" || got.Service != "tests" {
 		t.Errorf("Find() = %+v", got)
@@ -318,16 +320,16 @@ func TestNamedContainer(t *testing.T) {
 	}
 
 	// Another container can get the name. It counts at once.
-	docker(t, "rename", p.query.Container, p.name()+"-old")
-	docker(t, "run", "-d", "--name", p.query.Container, "--network", "none", image, "sleep", "3600")
-	t.Cleanup(func() { docker(t, "rm", "-f", p.query.Container) })
+	docker(t, "rename", name, p.name()+"-old")
+	docker(t, "run", "-d", "--name", name, "--network", "none", image, "sleep", "3600")
+	t.Cleanup(func() { docker(t, "rm", "-f", name) })
 	got = p.find()
-	if got.ContainerName != p.query.Container || got.Container == id || len(got.Mounts) > 0 {
+	if got.ContainerName != name || got.Container == id || len(got.Mounts) > 0 {
 		t.Errorf("Find() = %+v, want the container that has the name now", got)
 	}
-	docker(t, "stop", "-t", "0", p.query.Container)
+	docker(t, "stop", "-t", "0", name)
 	_, err := p.finder.Find(t.Context(), p.query)
-	if e, ok := errors.AsType[*compose.NotRunningError](err); !ok || e.Hint() != "docker start "+p.query.Container {
+	if e, ok := errors.AsType[*compose.NotRunningError](err); !ok || e.Hint() != "docker start "+name {
 		t.Errorf("Find() = %v, want that it isn't running", err)
 	}
 	p.query.Container += "-nonesuch"

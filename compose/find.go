@@ -10,7 +10,10 @@
 // is for then.
 package compose
 
-import "context"
+import (
+	"context"
+	"math"
+)
 
 // A Finder finds containers. All fields but CacheDir are needed. It may be
 // used by several goroutines at once if its functions may.
@@ -155,37 +158,36 @@ func (f *Finder) named(ctx context.Context, q Query) (*Target, error) {
 	return q.target(engine, c, &Model{}, &Service{}), nil
 }
 
-// all is as many replicas as there are.
-const all = 1 << 30
+// all is no limit to the number of replicas.
+const all = math.MaxInt
 
 // targets gives the running containers of a service by their number: one at
 // least and at most limit.
 func (q Query) targets(ctx context.Context, engine Engine, m *Model, s *Service, limit int) ([]*Target, error) {
-	var idle *container
-	for range 2 { // a container that goes away under the inspect is being replaced: look once more
+	var targets []*Target
+	var idle *container // the one to tell of where none is running
+	replaced := true
+	for try := 0; try < 2 && replaced; try++ {
 		containers, err := list(ctx, engine, labelProject+"="+m.Project, labelService+"="+s.Name)
 		if err != nil {
 			return nil, err
 		}
-		var targets []*Target
-		gone := false
-		idle = nil
+		idle, replaced = nil, false
 		for _, c := range containers {
-			if q.Index > 0 && c.number != q.Index {
+			switch {
+			case q.Index > 0 && c.number != q.Index:
 				continue
-			}
-			if !c.running() {
+			case !c.running():
 				if idle == nil || c.state == "paused" || c.state == "restarting" {
 					idle = c
 				}
 				continue
 			}
-			c, err = inspect(ctx, engine, c.id)
-			if err != nil {
+			if c, err = inspect(ctx, engine, c.id); err != nil {
 				return nil, err
 			}
 			if c == nil || !c.running() {
-				gone = true
+				replaced = true // maybe: it was running a moment ago
 				continue
 			}
 			if targets = append(targets, q.target(engine, c, m, s)); len(targets) == limit {
@@ -194,9 +196,6 @@ func (q Query) targets(ctx context.Context, engine Engine, m *Model, s *Service,
 		}
 		if len(targets) > 0 {
 			return targets, nil
-		}
-		if !gone {
-			break
 		}
 	}
 	return nil, q.notRunning(m.Project, s.Name, idle)

@@ -23,8 +23,9 @@ type delivery struct {
 	err    error
 }
 
-// ends tells whether sig asks a command to end. Others are only passed on.
-func ends(sig os.Signal) bool {
+// Ends tells whether sig asks a command to end; Run follows it up until nothing of
+// the command is left. Others are only passed on.
+func Ends(sig os.Signal) bool {
 	switch sig {
 	case syscall.SIGHUP, os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGPIPE, os.Kill:
 		return true
@@ -37,12 +38,12 @@ func ends(sig os.Signal) bool {
 func (r *run) pass(sig os.Signal) error {
 	before := r.asks(sig)
 	switch {
-	case suspends(sig):
+	case Suspends(sig):
 		if r.Suspend != nil {
 			r.deliver(sig)
 		}
 		return nil
-	case !ends(sig):
+	case !Ends(sig):
 		r.deliver(sig)
 		return nil
 	case r.exit != nil && r.delivering == 0:
@@ -67,7 +68,7 @@ func (r *run) pass(sig os.Signal) error {
 func (r *run) deliver(sig os.Signal) {
 	r.delivering++
 	r.spawn(func() {
-		d := delivery{signal: sig, ends: ends(sig) || sig == r.StopSignal}
+		d := delivery{signal: sig, ends: Ends(sig) || sig == r.StopSignal}
 		args := []string{signalName(sig)}
 		if d.ends {
 			args = append(args, strconv.Itoa(int(r.StopGrace/(10*time.Millisecond))))
@@ -100,7 +101,7 @@ func (r *run) script(args ...string) (string, error) {
 // arrived takes in what has become of a signal. It returns an error where the
 // command can't be reached and the signal was to end it.
 func (r *run) arrived(d delivery) error {
-	if suspends(d.signal) {
+	if Suspends(d.signal) {
 		r.Suspend()
 		r.deliver(resume)
 		return nil

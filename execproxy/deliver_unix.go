@@ -14,14 +14,14 @@ import (
 // systems. SIGTSTP would do nothing to the command, whose process group is
 // orphaned, so SIGSTOP is sent for it.
 func signalName(sig os.Signal) string {
-	if suspends(sig) {
+	if Suspends(sig) {
 		return "STOP"
 	}
 	return strings.TrimPrefix(unix.SignalName(sig.(syscall.Signal)), "SIG")
 }
 
-// suspends tells whether sig is what ^Z sends.
-func suspends(sig os.Signal) bool { return sig == syscall.SIGTSTP }
+// Suspends tells whether sig is what ^Z sends.
+func Suspends(sig os.Signal) bool { return sig == syscall.SIGTSTP }
 
 // resume is sent to a command that was suspended.
 const resume = syscall.SIGCONT

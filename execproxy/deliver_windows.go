@@ -22,8 +22,8 @@ func signalName(sig os.Signal) string {
 	return "TERM"
 }
 
-// suspends tells whether sig is what ^Z sends; there is none here.
-func suspends(os.Signal) bool { return false }
+// Suspends tells whether sig is what ^Z sends; there is none here.
+func Suspends(os.Signal) bool { return false }
 
 // resume is never sent here.
 const resume = syscall.SIGTERM

@@ -110,7 +110,7 @@ func (r *run) begin(ctx context.Context) error {
 			r.id, r.stream = b.id, b.stream
 			return b.err
 		case sig := <-r.Signals:
-			if r.asks(sig) > 0 && ends(sig) {
+			if r.asks(sig) > 0 && Ends(sig) {
 				return &SignalError{Signal: sig, Cause: errSilent.Error()}
 			}
 			r.asked = append(r.asked, sig)

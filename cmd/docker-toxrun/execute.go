@@ -182,7 +182,14 @@ func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdi
 		if err != nil {
 			return err
 		}
-		defer restore()
+		defer func() { restore() }()
+		c.Suspend = func() {
+			restore()
+			screen.suspend()
+			if again, err := screen.raw(); err == nil {
+				restore = again
+			}
+		}
 		resize, stop := screen.resizes()
 		defer stop()
 		c.Resize = resize

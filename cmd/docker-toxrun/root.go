@@ -59,7 +59,7 @@ apart, stdin, signals and the exit status are passed through.`,
 	root.PersistentFlags().SortFlags = false
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(o.usage)
-	root.AddCommand(newExec(o, std), newShell(o, std), newTarget(o, std))
+	root.AddCommand(newWatch(o, std), newExec(o, std), newShell(o, std), newTarget(o, std))
 	_ = root.RegisterFlagCompletionFunc("service", o.completeService)
 	return root, o
 }

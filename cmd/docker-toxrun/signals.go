@@ -17,25 +17,45 @@ func pluginClosed() <-chan struct{} {
 	return closed
 }
 
-// signalTime is how long docker's closed socket waits for a signal to explain
-// it: one from the terminal reaches docker and us at the same time.
-const signalTime = 100 * time.Millisecond
+const (
+	// onceTime is within which a signal that comes twice has been sent once:
+	// timeout(1) sends its own to its child and then to the child's group. A
+	// person's second ^C takes longer.
+	onceTime = 100 * time.Millisecond
+
+	// explainTime is how far apart docker's closed socket and a signal may be that
+	// are one: the terminal signals docker and us at the same time, and either may
+	// be slow.
+	explainTime = time.Second
+
+	// lateTime is how long docker's closed socket waits for a signal to explain it.
+	lateTime = 100 * time.Millisecond
+)
 
 // relay passes signals on until done. docker's closed socket counts as SIGTERM,
 // unless a signal that ends us has come as well.
 func relay(signals <-chan os.Signal, closed <-chan struct{}, received chan<- os.Signal, done <-chan struct{}) {
-	var explained bool
+	var last time.Time // when a signal that ends us has come
+	came := map[os.Signal]time.Time{}
 	var late <-chan time.Time
 	for {
 		var sig os.Signal
 		select {
 		case sig = <-signals:
-			explained = explained || sig == os.Interrupt || sig == syscall.SIGTERM
+			switch sig {
+			case syscall.SIGHUP, os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM:
+				before := came[sig]
+				last = time.Now()
+				came[sig] = last
+				if last.Sub(before) < onceTime {
+					continue
+				}
+			}
 		case <-closed:
-			closed, late = nil, time.After(signalTime)
+			closed, late = nil, time.After(lateTime)
 			continue
 		case <-late:
-			if late = nil; explained {
+			if late = nil; time.Since(last) < explainTime {
 				continue
 			}
 			sig = syscall.SIGTERM

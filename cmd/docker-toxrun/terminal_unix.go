@@ -92,7 +92,8 @@ func (t *terminal) suspend() {
 // resizes sends the window's size whenever it changes.
 func (t *terminal) resizes() (<-chan execproxy.Size, func()) {
 	changes := make(chan os.Signal, 1)
-	signal.Notify(changes, syscall.SIGWINCH)
+	// A job that is stopped or in the background is not told of a change.
+	signal.Notify(changes, syscall.SIGWINCH, syscall.SIGCONT)
 	sizes := make(chan execproxy.Size)
 	done := make(chan struct{})
 	go func() {

@@ -1,0 +1,289 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/toxrun/docker-toxrun/compose"
+	"github.com/toxrun/docker-toxrun/execproxy"
+	"github.com/toxrun/docker-toxrun/watch"
+)
+
+// watchOptions are the options that only watch has.
+type watchOptions struct {
+	onBusy             string
+	debounce, poll     time.Duration
+	ignore             []string
+	initial            bool
+	clear, notify      bool
+	exitPass, exitFail bool
+	format             string
+}
+
+func newWatch(o *options, std stdio) *cobra.Command {
+	w := &watchOptions{}
+	cmd := &cobra.Command{
+		Use:   "watch [OPTIONS] [-- ARG...]",
+		Short: "Run the service's command, and again on every save",
+		Long: `Run the service's command, tox unless configured otherwise, and again whenever
+files change that the container sees.
+
+Keys: Enter runs now, c cancels the run, p pauses, q quits, ? helps.`,
+		Example: `  docker toxrun watch -- -e py39
+  docker toxrun watch --on-busy queue --clear -- -e py39
+  docker toxrun watch --exit-on-pass -- -e py39`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if dash := cmd.ArgsLenAtDash(); dash > 0 || dash < 0 && len(args) > 0 {
+				return usage(fmt.Sprintf("%q: what the command gets comes after --", args[0]),
+					fmt.Sprintf("%s -- %s", cmd.CommandPath(), strings.Join(args, " ")))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.watch(cmd.Context(), std, w, serviceCommand(args))
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&w.onBusy, "on-busy", "", "what a change does during a run: restart|queue|ignore (default restart)")
+	f.DurationVar(&w.debounce, "debounce", 0, "`time` for which a file has to be left alone (default 30ms)")
+	f.DurationVar(&w.poll, "poll", 0, "compare all files once in this `time`, in place of the system's events")
+	f.StringArrayVar(&w.ignore, "ignore", nil, "`pattern` in the syntax of .gitignore, repeatable")
+	f.BoolVar(&w.initial, "initial", true, "run once before anything has changed")
+	f.BoolVar(&w.clear, "clear", false, "clear the screen before each run")
+	f.BoolVar(&w.notify, "notify", false, "tell the terminal of the end of each run (OSC 9 and bell)")
+	f.BoolVar(&w.exitPass, "exit-on-pass", false, "quit after the first run that passes")
+	f.BoolVar(&w.exitFail, "exit-on-fail", false, "quit after the first run that fails")
+	f.StringVar(&w.format, "format", "", "`json`: an object a line on stdout, the command's stdout goes to stderr")
+	f.SortFlags = false
+	return cmd
+}
+
+// A watching is one `toxrun watch`.
+type watching struct {
+	*watched
+	options *watchOptions
+	what    command
+	screen  *terminal
+	quit    context.CancelCauseFunc
+	keys    func(on bool) // has the terminal send single keys, or lines
+
+	sigs    sync.Mutex
+	signals chan os.Signal // of the command that runs; nil without
+	sig     os.Signal      // that is to end the watch
+
+	status *int // of the last run that has ended; Follow's goroutine's
+}
+
+// errQuit is the end that the user, or an option, has asked for.
+var errQuit = errors.New("quit")
+
+// watch runs the command again and again, until it is told to end.
+func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what command) error {
+	signals, stop := receiveSignals()
+	defer stop()
+	if w.format != "" && w.format != "json" {
+		return usage(fmt.Sprintf("--format %s: there is only json", w.format), "")
+	}
+	engine, err := findEngine(o.docker)
+	if err != nil {
+		return err
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	report := &watchReport{to: o.messages(std.err), dir: here, clear: w.clear, notify: w.notify, screen: std.err}
+	if w.format == "json" {
+		report.json = std.out
+	}
+	container := &watched{o: o, engine: engine, std: std, report: report}
+	defer container.forget()
+	target, err := until(signals, func() (*compose.Target, error) { return o.refind(ctx, engine, std) })
+	if err != nil {
+		return err
+	}
+	if err := container.connect(target); err != nil {
+		return err
+	}
+	loop, tree, err := w.loop(target, here)
+	if err != nil {
+		return err
+	}
+	tree.Notice = report.notice
+
+	ctx, quit := context.WithCancelCause(ctx)
+	defer quit(nil)
+	watcher, err := tree.Start(ctx)
+	if err != nil {
+		return err
+	}
+	defer watcher.Close()
+	run := &watching{watched: container, options: w, what: what, screen: openTerminal(std), quit: quit}
+	pressed, mode := run.screen.keys()
+	defer mode(false)
+	run.keys = mode
+	commands := make(chan watch.Command)
+	loop.Run, loop.Event, loop.Commands = run.once, run.event, commands
+	go run.listen(ctx, signals, pressed, commands)
+	go run.look(ctx)
+	report.started(tree.Roots, watcher.Mode())
+	err = loop.Follow(ctx, watcher.C)
+	switch {
+	case run.status != nil && *run.status != 0:
+		return &execproxy.ExitError{Code: *run.status}
+	case run.status == nil && run.signal() != nil:
+		return &execproxy.SignalError{Signal: run.signal()}
+	case errors.Is(err, errQuit):
+		return nil
+	}
+	return err
+}
+
+// loop is what the options and the service's x-toxrun say of the files and of the
+// runs.
+func (w *watchOptions) loop(t *compose.Target, here string) (*watch.Loop, *watch.Tree, error) {
+	policy, err := watch.ParsePolicy(cmp.Or(w.onBusy, string(t.Config.Watch.OnBusy), "restart"))
+	if err != nil {
+		return nil, nil, usage("--on-busy "+err.Error(), "")
+	}
+	if w.debounce < 0 || w.poll < 0 {
+		return nil, nil, usage("--debounce and --poll take a time such as 500ms", "")
+	}
+	roots, ignore := watchedPaths(t)
+	if len(roots) == 0 {
+		return nil, nil, hinted(fmt.Errorf("nothing to watch: container %s has no directory of the project mounted", t.ContainerName),
+			"name paths in x-toxrun.watch.paths")
+	}
+	tree := &watch.Tree{
+		Roots:    roots,
+		Base:     cmp.Or(t.ProjectDir, here),
+		Ignore:   append(append(ignore, t.Config.Watch.Ignore...), w.ignore...),
+		Poll:     w.poll,
+		Debounce: cmp.Or(w.debounce, t.Config.Watch.Debounce),
+	}
+	return &watch.Loop{OnBusy: policy, SkipInitial: !w.initial}, tree, nil
+}
+
+// watchedPaths are those that the service's x-toxrun names, or its develop.watch,
+// or what of the project is mounted in its container.
+func watchedPaths(t *compose.Target) (roots, ignore []string) {
+	if len(t.Config.Watch.Paths) > 0 {
+		return t.Config.Watch.Paths, nil
+	}
+	for _, w := range t.Develop {
+		roots = append(roots, w.Path)
+		if inside, err := filepath.Rel(t.ProjectDir, w.Path); err == nil && filepath.IsLocal(inside) {
+			for _, pattern := range w.Ignore {
+				ignore = append(ignore, "/"+filepath.ToSlash(filepath.Join(inside, pattern)))
+			}
+		}
+	}
+	if len(roots) > 0 {
+		return roots, ignore
+	}
+	for _, m := range t.Mounts {
+		if m.Source == "" {
+			continue
+		}
+		inside, err := filepath.Rel(t.ProjectDir, m.Source)
+		if t.ProjectDir == "" || err == nil && filepath.IsLocal(inside) {
+			roots = append(roots, m.Source)
+		}
+	}
+	return roots, nil
+}
+
+// once does one run, in the container that is there. One that goes away under the
+// run is waited for, and the run begins anew.
+func (w *watching) once(ctx context.Context, batch watch.Batch) error {
+	for {
+		target, err := w.find(ctx)
+		if err != nil {
+			return err
+		}
+		c, err := w.o.command(w.connected, target, w.screen, w.what)
+		if err != nil {
+			w.leave()
+			return err
+		}
+		variable, left := changedVariable(target, batch.Paths(), batch.Count)
+		if left > 0 {
+			w.report.notice(fmt.Sprintf("TOXRUN_CHANGED lacks %d of %d paths", left, batch.Count), "")
+		}
+		c.Env = append(c.Env, variable)
+		if w.report.json != nil {
+			c.Stdout = c.Stderr
+		}
+		w.report.runStarted(batch.Paths(), batch.Count, c.Args, target.ContainerName)
+		err = w.run(ctx, c)
+		w.leave()
+		if ctx.Err() != nil || !w.gone(ctx, err) {
+			return err
+		}
+	}
+}
+
+// run runs c, and passes our signals on to it meanwhile.
+func (w *watching) run(ctx context.Context, c *execproxy.Cmd) error {
+	if timeout := w.o.timeout; timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, timeoutError(timeout))
+		defer cancel()
+	}
+	signals := make(chan os.Signal, 4)
+	c.Signals, c.Suspend = signals, w.suspend
+	w.sigs.Lock()
+	w.signals = signals
+	w.sigs.Unlock()
+	defer func() {
+		w.sigs.Lock()
+		w.signals = nil
+		w.sigs.Unlock()
+	}()
+	return c.Run(ctx)
+}
+
+// event tells what the loop does, and ends it where the user wants that.
+func (w *watching) event(e watch.Event) {
+	switch e.Kind {
+	case watch.Changed:
+		w.report.changed(e.Batch.Paths(), e.Batch.Count)
+	case watch.Muted:
+		w.report.notice(fmt.Sprintf("%s changes in every run, so a run writes it: it starts no more of them", printable(e.Path)),
+			"ignore it with --ignore, x-toxrun.watch.ignore or .gitignore")
+	case watch.Paused:
+		w.report.notice("paused", "")
+	case watch.Resumed:
+		w.report.notice("goes on", "")
+	case watch.Ended:
+		if errors.Is(e.Cause, watch.ErrRestart) || errors.Is(e.Cause, watch.ErrCanceled) {
+			w.report.canceled(e.Took)
+			break
+		}
+		if errors.Is(e.Err, errQuit) && e.Cause != nil {
+			break
+		}
+		code := status(e.Err, w.o.messages(w.std.err))
+		w.status = &code
+		w.report.runEnded(code, e.Took)
+		if w.signal() != nil || code == 0 && w.options.exitPass || code != 0 && w.options.exitFail {
+			w.quit(errQuit)
+		}
+	}
+}
+
+// signal is the one that is to end the watch, or nil.
+func (w *watching) signal() os.Signal {
+	w.sigs.Lock()
+	defer w.sigs.Unlock()
+	return w.sig
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/toxrun/docker-toxrun/execproxy"
+	"github.com/toxrun/docker-toxrun/watch"
+)
+
+// listen does what signals and keys ask for, until ctx is done.
+func (w *watching) listen(ctx context.Context, signals <-chan os.Signal, keys <-chan byte, commands chan<- watch.Command) {
+	for {
+		var command watch.Command
+		select {
+		case sig := <-signals:
+			w.pass(sig)
+			continue
+		case key := <-keys:
+			switch key {
+			case '\n', '\r':
+				command = watch.RunNow
+			case 'c':
+				command = watch.Cancel
+			case 'p':
+				command = watch.Pause
+			case 'q':
+				w.quit(errQuit)
+				continue
+			case '?':
+				w.report.notice("Enter: run now, c: cancel the run, p: pause or go on, q: quit", "")
+				continue
+			default:
+				continue
+			}
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case commands <- command:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// pass passes a signal on to the command that runs. One that ends commands ends
+// the watch, after the run where there is one.
+func (w *watching) pass(sig os.Signal) {
+	w.sigs.Lock()
+	defer w.sigs.Unlock()
+	if execproxy.Ends(sig) {
+		w.sig = sig
+	}
+	switch {
+	case w.signals != nil:
+		select {
+		case w.signals <- sig:
+		default: // the run has more of them than it can take
+		}
+	case execproxy.Ends(sig):
+		w.quit(errQuit)
+	case execproxy.Suspends(sig):
+		w.suspend()
+	}
+}
+
+// lookAfter is how often a watch looks for its container between two runs.
+const lookAfter = time.Second
+
+// look says when the container goes away between two runs, and when it is back.
+func (w *watching) look(ctx context.Context) {
+	ticker := time.NewTicker(lookAfter)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			w.watched.look(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// suspend is ^Z, with the terminal as the shell wants it.
+func (w *watching) suspend() {
+	w.keys(false)
+	w.screen.suspend()
+	w.keys(true)
+}

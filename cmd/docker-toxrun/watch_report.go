@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A watchReport tells what a watch does: a status line each on stderr or, with
+// --format json, an object a line on stdout.
+type watchReport struct {
+	to   messages
+	json io.Writer // nil: lines
+	dir  string    // the user's, for shorter paths
+
+	clear, notify bool
+	screen        io.Writer // of clear and notify: stderr
+}
+
+// A watchEvent is one object of --format json. Which fields there are depends on
+// the event.
+type watchEvent struct {
+	Event        string   `json:"event"` // started, changed, run-started, run-ended, waiting, notice
+	Time         string   `json:"time"`  // RFC 3339, with milliseconds
+	Paths        []string `json:"paths,omitempty"`
+	Count        int      `json:"count,omitempty"` // of all that changed, where paths are not all
+	Mode         string   `json:"mode,omitempty"`  // how changes are seen
+	Command      []string `json:"command,omitempty"`
+	Container    string   `json:"container,omitempty"`
+	Status       *int     `json:"status,omitempty"` // exit status, as of toxrun
+	Milliseconds *int64   `json:"milliseconds,omitempty"`
+	Text         string   `json:"text,omitempty"`
+}
+
+// emit writes e, or the line that says it.
+func (r *watchReport) emit(e watchEvent, line string) {
+	if r.json == nil {
+		if line != "" {
+			r.to.say(line)
+		}
+		return
+	}
+	e.Time = time.Now().Format("2006-01-02T15:04:05.000Z07:00")
+	if text, err := json.Marshal(e); err == nil {
+		_, _ = r.json.Write(append(text, '\n'))
+	}
+}
+
+func (r *watchReport) started(roots []string, mode string) {
+	r.emit(watchEvent{Event: "started", Paths: roots, Mode: mode},
+		fmt.Sprintf("watching %s (%s)", r.list(roots, len(roots)), mode))
+}
+
+func (r *watchReport) changed(paths []string, count int) {
+	r.emit(watchEvent{Event: "changed", Paths: paths, Count: count}, "")
+}
+
+// runStarted tells why a run starts: for paths that changed, or none.
+func (r *watchReport) runStarted(paths []string, count int, command []string, container string) {
+	if r.clear && r.json == nil {
+		_, _ = io.WriteString(r.screen, "\x1b[H\x1b[2J\x1b[3J")
+	}
+	line := "running " + strings.Join(command, " ")
+	if count > 0 {
+		line = r.list(paths, count) + " changed: " + line
+	}
+	r.emit(watchEvent{Event: "run-started", Command: command, Container: container}, line)
+}
+
+func (r *watchReport) runEnded(status int, took time.Duration) {
+	verdict := "pass"
+	if status != 0 {
+		verdict = fmt.Sprintf("fail, exit status %d", status)
+	}
+	milliseconds := took.Milliseconds()
+	r.emit(watchEvent{Event: "run-ended", Status: &status, Milliseconds: &milliseconds},
+		fmt.Sprintf("%s, %s", verdict, brief(took)))
+	if r.notify {
+		fmt.Fprintf(r.screen, "\x1b]9;toxrun: %s\x07\a", verdict)
+	}
+}
+
+// canceled tells of a run that was ended to make place for the next, or by key.
+func (r *watchReport) canceled(took time.Duration) {
+	r.emit(watchEvent{Event: "run-ended", Text: "canceled"}, "canceled, "+brief(took))
+}
+
+func (r *watchReport) waiting(why string) {
+	r.emit(watchEvent{Event: "waiting", Text: why}, "waiting: "+why)
+}
+
+func (r *watchReport) notice(text, hint string) {
+	r.emit(watchEvent{Event: "notice", Text: text}, text)
+	if hint != "" && r.json == nil {
+		r.to.hint(hint)
+	}
+}
+
+// list names a few paths as the user would.
+func (r *watchReport) list(paths []string, count int) string {
+	const few = 3
+	var names []string
+	for _, path := range paths[:min(few, len(paths))] {
+		if short, err := filepath.Rel(r.dir, path); err == nil && filepath.IsLocal(short) {
+			path = short
+		}
+		names = append(names, printable(path))
+	}
+	line := strings.Join(names, ", ")
+	if more := count - len(names); more > 0 {
+		line += fmt.Sprintf(" and %d more", more)
+	}
+	return line
+}
+
+// printable is a path that can do nothing to a terminal.
+func printable(path string) string {
+	quoted := fmt.Sprintf("%q", path)
+	if quoted[1:len(quoted)-1] == path {
+		return path
+	}
+	return quoted
+}
+
+// brief is a duration as a person says it.
+func brief(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%dms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}

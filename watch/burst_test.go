@@ -1,0 +1,118 @@
+package watch
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// A thousand saves a second for two seconds are one batch, when they are over.
+func TestAThousandSavesASecondAreOneBatch(t *testing.T) {
+	dir := t.TempDir()
+	tree(t, dir, "a.py")
+	w := watch(t, dir, Tree{})
+	path := filepath.Join(dir, "a.py")
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	done := make(chan int)
+	go func() {
+		begin, n := time.Now(), 0
+		for ; time.Since(begin) < 2*time.Second; n++ {
+			<-tick.C
+			os.WriteFile(path, fmt.Append(nil, n), 0o666)
+		}
+		done <- n
+	}()
+	select {
+	case b := <-w.C:
+		t.Fatalf("a batch before the end: %v", b)
+	case n := <-done:
+		t.Logf("%d saves", n)
+	}
+	w.expect("~a.py")
+	w.expectNone()
+}
+
+// A save is seen even if it leaves size and time what they were, as one in the same
+// tick of the clock may: here the file's clock stands still, an hour ahead.
+func TestASaveInTheSameTickIsSeen(t *testing.T) {
+	dir := t.TempDir()
+	tree(t, dir, "a.py")
+	w := watch(t, dir, Tree{})
+	path, still := filepath.Join(dir, "a.py"), time.Now().Add(time.Hour)
+	for i := range 10 {
+		write(t, path, fmt.Sprint(i))
+		must(t, os.Chtimes(path, still, still))
+		w.expect("~a.py")
+	}
+	must(t, os.Chmod(path, 0o600))
+	w.expectNone()
+}
+
+// What happens before the batch is received goes into it; what is undone does not.
+func TestBatchesMergeUntilReceived(t *testing.T) {
+	dir := t.TempDir()
+	tree(t, dir, "a.py", "b.py", "c.py")
+	w := watch(t, dir, Tree{Debounce: time.Millisecond})
+	other := watch(t, dir, Tree{Debounce: time.Millisecond}) // tells when w, too, has settled
+	settle := func() {
+		for range 2 {
+			appendTo(t, filepath.Join(dir, "c.py"), "x")
+			other.next()
+		}
+	}
+	appendTo(t, filepath.Join(dir, "a.py"), "x")
+	write(t, filepath.Join(dir, "new"), "x")
+	write(t, filepath.Join(dir, "stays"), "x")
+	must(t, os.Remove(filepath.Join(dir, "b.py")))
+	settle()
+	must(t, os.Remove(filepath.Join(dir, "new")))
+	appendTo(t, filepath.Join(dir, "stays"), "x")
+	write(t, filepath.Join(dir, "b.py"), "x")
+	settle()
+	w.expect("~a.py", "~b.py", "~c.py", "+stays")
+	w.expectNone()
+}
+
+// More events than the kernel keeps are made before any is taken: what has changed
+// is found, the loss counts as a change, and watching goes on, also in directories
+// that were moved meanwhile.
+func TestLostEvents(t *testing.T) {
+	dir := bigDir(t)
+	tree(t, dir, "a.py", "b.py", "moved/c.py", "gone/d.py", "replaced/e.py")
+	// What was written just now might have been written again, unseen.
+	must(t, os.Chtimes(filepath.Join(dir, "a.py"), time.Time{}, time.Now().Add(-time.Minute-time.Millisecond)))
+	config := Tree{Roots: []string{dir}}
+	v, err := config.view()
+	must(t, err)
+	v.begin(true)
+	for i := range 30_000 {
+		write(t, filepath.Join(dir, fmt.Sprintf("x%d", i%3)), fmt.Sprint(i))
+		must(t, os.Remove(filepath.Join(dir, fmt.Sprintf("x%d", i%3))))
+	}
+	appendTo(t, filepath.Join(dir, "b.py"), "x")
+	tree(t, dir, "new/deep/f.py", "other/")
+	must(t, os.Rename(filepath.Join(dir, "moved"), filepath.Join(dir, "other/moved")))
+	must(t, os.RemoveAll(filepath.Join(dir, "gone")))
+	must(t, os.RemoveAll(filepath.Join(dir, "replaced")))
+	tree(t, dir, "replaced/e.py")
+
+	batches := make(chan Batch)
+	w := &watched{Watcher: &Watcher{C: batches}, t: t, dir: dir}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		(&settler{source: v, found: v.found, debounce: DefaultDebounce}).run(done, batches)
+		v.end()
+	}()
+	defer func() { close(done); <-ended }()
+
+	w.expect("?.", "~b.py", "+new/deep/f.py", "-moved/c.py", "+other/moved/c.py", "-gone/d.py", "~replaced/e.py")
+	w.expectNone()
+	for _, name := range []string{"a.py", "new/deep/f.py", "other/moved/c.py", "replaced/e.py"} {
+		appendTo(t, filepath.Join(dir, name), "x")
+		w.expect("~" + name)
+	}
+}

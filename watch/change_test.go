@@ -1,0 +1,104 @@
+package watch
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sh runs a script in dir.
+func sh(t testing.TB, dir, script string) {
+	t.Helper()
+	cmd := exec.Command("sh", "-euc", script)
+	cmd.Dir = dir
+	cmd.Env = append(gitEnv(), "LC_ALL=C")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", script, err, out)
+	}
+}
+
+// The changes that people, editors and tools make, each of which is one batch.
+var changeTests = []struct {
+	name   string
+	script string
+	want   string // separated by |; "" for no batch at all
+}{
+	{"a save", "echo 2 >a.py", "~a.py"},
+	{"an append", "echo 2 >>src/b.py", "~src/b.py"},
+	{"a touch", "touch a.py", "~a.py"},
+	{"a file made executable", "chmod +x a.py", "~a.py"},
+	{"sed -i", "sed -i s/py/PY/ a.py", "~a.py"},
+	{"mv of a temporary file", "echo 2 >t.tmp; mv t.tmp a.py", "~a.py"},
+	{"mv from elsewhere", "d=$(mktemp -d); echo 2 >$d/x; mv $d/x src/b.py; rm -r $d", "~src/b.py"},
+	{"a save with a backup", "cp a.py a.py.bak; echo 2 >a.py; rm a.py.bak", "~a.py"},
+	{"a new file", "echo 1 >src/n.py", "+src/n.py"},
+	{"a file removed", "rm a.py", "-a.py"},
+	{"a file removed and made again", "rm a.py; echo 2 >a.py", "~a.py"},
+	{"mkdir -p and a file in it", "mkdir -p a/b && touch a/b/x.py", "+a/b/x.py"},
+	{"a deep directory and files all the way", "p=.; for i in 1 2 3 4 5 6; do p=$p/d$i; mkdir $p; echo >$p/f; done",
+		"+d1/f|+d1/d2/f|+d1/d2/d3/f|+d1/d2/d3/d4/f|+d1/d2/d3/d4/d5/f|+d1/d2/d3/d4/d5/d6/f"},
+	{"rm -r", "rm -r src", "-src/b.py|-src/deep/c.py"},
+	{"rm -r and all of it again", "cp -r src s2; rm -r src; mv s2 src", "~src/b.py|~src/deep/c.py"},
+	{"a directory renamed", "mv src lib", "-src/b.py|-src/deep/c.py|+lib/b.py|+lib/deep/c.py"},
+	{"a directory moved into a new one", "mkdir new; mv src/deep new/", "-src/deep/c.py|+new/deep/c.py"},
+	{"a directory moved over an empty one", "mkdir src/empty; mv -T src/deep src/empty", "-src/deep/c.py|+src/empty/c.py"},
+	{"a file renamed", "mv a.py z.py", "-a.py|+z.py"},
+	{"a file renamed in case only", "mv a.py A.py", "-a.py|+A.py"},
+	{"a directory renamed in case only", "mv src Src", "-src/b.py|-src/deep/c.py|+Src/b.py|+Src/deep/c.py"},
+	{"a file in place of a directory", "rm -r src; echo >src", "-src/b.py|-src/deep/c.py|+src"},
+	{"a directory in place of a file", "rm a.py; mkdir a.py; echo >a.py/x", "-a.py|+a.py/x"},
+	{"a link made", "ln -s a.py l", "+l"},
+	{"a link that points elsewhere", "ln -sf src/b.py link", "~link"},
+	{"what a link to a file points to", "echo 2 >target", "~target"},
+	{"a link to a directory", "ln -s src dirlink; echo 2 >dirlink/b.py", "+dirlink|~src/b.py"},
+	{"names with spaces and newlines", "echo 2 >'with space'; echo 1 >'new\nline'", "+new\nline|~with space"},
+	{"a name that is not UTF-8", "echo 1 >\"$(printf 'a\\377b')\"", "+a\xffb"},
+	{"a name of 255 bytes", "n=$(printf %255s | tr ' ' x); echo >$n", "+" + strings.Repeat("x", 255)},
+	{"two names of one file", "ln a.py hard", "+hard"},
+
+	{"permissions", "chmod 600 a.py; chmod 644 a.py; chmod 700 src; chmod 755 src", ""},
+	{"reading", "cat a.py src/b.py >/dev/null; ls -lR >/dev/null", ""},
+	{"a temporary file", "echo 1 >t; rm t", ""},
+	{"a temporary directory", "mkdir -p t/u; echo 1 >t/u/x; rm -r t", ""},
+	{"a rename and back", "mv a.py b; mv b a.py", ""},
+	{"an empty directory", "mkdir e; mkdir e/f; rmdir e/f", ""},
+	{"a pipe and a socket", "mkfifo p", ""},
+	{"editor files", "echo >.a.py.swp; echo >a.py~; echo >4913; echo >'#a.py#'; ln -s x .#a.py; echo >a.py___jb_tmp___; echo >a.py___jb_old___", ""},
+	{"what a test run writes", "mkdir -p .tox/py/lib __pycache__ src/__pycache__ .pytest_cache/v .mypy_cache htmlcov greeting.egg-info build dist; " +
+		"for f in .tox/py/lib/x __pycache__/a.pyc src/__pycache__/b.pyc .pytest_cache/v/x htmlcov/i junit.xml coverage.xml .coverage .coverage.h.1 greeting.egg-info/P build/x dist/x; do echo >$f; done", ""},
+	{"version control", "git init -q; git add -A; git commit -qm x; git status", ""},
+	{"what .gitignore names", "echo 2 >x.log; mkdir gen; echo >gen/x; echo 1 >src/deep/y.log", ""},
+	{"what .dockerignore names", "mkdir docs; echo >docs/index.rst", ""},
+	{"what the user names", "echo >x.tmp; mkdir -p out/deep; echo >out/deep/x", ""},
+	{"what is negated", "echo 2 >keep.log; mkdir -p docs; echo 1 >docs/keep.rst; mkdir vendor; mkdir vendor/build; echo 1 >vendor/build/x", "+docs/keep.rst|+vendor/build/x|~keep.log"},
+}
+
+func changeTree(t testing.TB) string {
+	dir := t.TempDir()
+	tree(t, dir, "a.py", "src/b.py", "src/deep/c.py", "with space", "target", "keep.log", "x.log")
+	write(t, filepath.Join(dir, ".gitignore"), "*.log\n!keep.log\n/gen/\n")
+	write(t, filepath.Join(dir, ".dockerignore"), "docs\n!docs/keep.rst\n")
+	must(t, os.Symlink("target", filepath.Join(dir, "link")))
+	return dir
+}
+
+func TestEachChangeIsOneBatch(t *testing.T) {
+	for _, poll := range []time.Duration{0, 50 * time.Millisecond} {
+		for _, test := range changeTests {
+			t.Run(fmt.Sprintf("%s, poll %v", test.name, poll), func(t *testing.T) {
+				t.Parallel()
+				dir := changeTree(t)
+				w := watch(t, dir, Tree{Ignore: []string{"*.tmp", "out/", "!vendor/build"}, Poll: poll})
+				sh(t, dir, test.script)
+				if test.want != "" {
+					w.expect(strings.Split(test.want, "|")...)
+				}
+				w.expectNone()
+			})
+		}
+	}
+}

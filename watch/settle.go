@@ -1,0 +1,166 @@
+package watch
+
+import (
+	"math/bits"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+const (
+	// DefaultDebounce is how long a file has to be left alone. What vim, sed and mv
+	// do in one save takes less than 10 ms here.
+	DefaultDebounce = 30 * time.Millisecond
+
+	// maxGrowth bounds by how much more a burst of many files has to be.
+	maxGrowth = 500 * time.Millisecond
+
+	// maxBurst is how long a burst goes on at most before what has changed so far
+	// is delivered: something that writes all the time must not hide the rest.
+	maxBurst = 5 * time.Second
+)
+
+// A source tells where changes may be, and finds them.
+type source interface {
+	// events returns the channels of what may have changed, and of lost events.
+	events() (<-chan fsnotify.Event, <-chan struct{})
+	// take takes in an event, and reports whether something may have changed.
+	take(fsnotify.Event) bool
+	// lose takes in that events were lost.
+	lose()
+	// look adds to what was found the changes that the events were about.
+	look()
+	// walk does so for what sends no events, and returns when the last of it was
+	// changed, zero if nothing has. last is when walk was called before.
+	walk(last time.Time) time.Time
+	// interval is how often to walk, 0 for never.
+	interval() time.Duration
+	// busy reports that more changes are sure to come.
+	busy() bool
+}
+
+// A settler waits until changes have settled and delivers them.
+type settler struct {
+	source
+	found    *changes
+	debounce time.Duration
+
+	first, last time.Time // of the burst that is going on; zero when none is
+	walked      time.Time // when the last walk began
+	ready       *Batch    // what was found, once that has settled
+}
+
+// run delivers batches until done is closed. While nobody receives, what settles
+// goes into the next batch.
+func (s *settler) run(done <-chan struct{}, batches chan<- Batch) {
+	settled := time.NewTimer(0)
+	defer settled.Stop()
+	poll := time.NewTimer(0)
+	defer poll.Stop()
+	settled.Stop()
+	poll.Stop()
+	polling := false
+	for {
+		if interval := s.interval(); interval > 0 && !polling {
+			polling = true
+			poll.Reset(interval)
+		}
+		events, lost := s.events()
+		var deliver chan<- Batch
+		var batch Batch
+		if s.ready != nil {
+			deliver, batch = batches, *s.ready
+		}
+		select {
+		case <-done:
+			return
+		case deliver <- batch:
+			s.found.take()
+			s.ready = nil
+		case e, ok := <-events:
+			if ok && s.take(e) {
+				s.touch(time.Now(), settled)
+			}
+		case <-lost:
+			s.lose()
+			s.touch(time.Now(), settled)
+		case <-settled.C:
+			s.settle(settled)
+		case <-poll.C:
+			polling = false
+			if s.interval() == 0 {
+				break
+			}
+			took := s.walkNow(settled)
+			polling = true
+			poll.Reset(max(s.interval()-took, took)) // at most half of the time
+		}
+	}
+}
+
+// touch notes that something may have changed at t.
+func (s *settler) touch(t time.Time, timer *time.Timer) {
+	if s.first.IsZero() {
+		s.first, s.last = t, t
+		s.ready = nil // it will be part of what is found now
+		timer.Reset(time.Until(s.due()))
+	}
+	if t.After(s.last) {
+		s.last = t
+	}
+}
+
+// due is when the burst may be over. The more files have changed, the longer it
+// must have been quiet: a program that writes 3,000 files pauses now and then.
+func (s *settler) due() time.Time {
+	quiet := s.debounce
+	if n := s.found.count(); n > 1 {
+		quiet += min(s.debounce*time.Duration(bits.Len(uint(n-1))), maxGrowth)
+	}
+	due := s.last.Add(quiet)
+	if limit := s.first.Add(maxBurst); due.After(limit) {
+		return limit
+	}
+	return due
+}
+
+// settle is called when the burst may be over. It is not if what has changed turns
+// out to be so much that it needs longer.
+func (s *settler) settle(timer *time.Timer) {
+	if wait := time.Until(s.due()); wait > 0 {
+		timer.Reset(wait)
+		return
+	}
+	s.look()
+	if s.interval() > 0 && s.found.count() > 0 && s.walked.Before(s.due()) {
+		s.walkNow(timer)
+	}
+	if wait := time.Until(s.due()); wait > 0 {
+		timer.Reset(wait)
+		return
+	}
+	if s.found.count() > 0 && s.busy() && time.Since(s.first) < maxBurst {
+		timer.Reset(s.debounce)
+		return
+	}
+	s.found.span(s.first)
+	s.found.span(s.last)
+	s.first, s.last = time.Time{}, time.Time{}
+	if batch := s.found.batch(); batch.Count > 0 {
+		s.ready = &batch
+	} else {
+		s.found.take()
+	}
+}
+
+// walkNow walks once and returns how long it took.
+func (s *settler) walkNow(timer *time.Timer) time.Duration {
+	begin := time.Now()
+	if at := s.walk(s.walked); !at.IsZero() {
+		s.touch(at, timer)
+		s.found.span(at)
+		s.found.span(time.Now()) // a file's time is not to be relied on for the last
+	}
+	s.walked = begin
+	return time.Since(begin)
+}

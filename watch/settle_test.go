@@ -1,0 +1,279 @@
+package watch
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// A script is a source of changes that a test writes. A file whose name starts with
+// "same" has not changed when it is looked at.
+type script struct {
+	t       *testing.T
+	found   changes
+	sent    chan fsnotify.Event
+	losses  chan struct{}
+	noted   map[string]bool
+	poll    time.Duration
+	mu      sync.Mutex
+	onDisk  []time.Time // when files were written that no event came for
+	walks   atomic.Int32
+	locked  atomic.Bool
+	started time.Time
+	batches chan Batch
+}
+
+// settling runs a settler on a script in a bubble.
+func settling(t *testing.T, test func(*script)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{t: t, sent: make(chan fsnotify.Event), losses: make(chan struct{}), noted: map[string]bool{}, started: time.Now(), batches: make(chan Batch)}
+		test(s)
+	})
+}
+
+// run starts the settler, until the test is over.
+func (s *script) run() {
+	done := make(chan struct{})
+	s.t.Cleanup(func() { close(done) })
+	go (&settler{source: s, found: &s.found, debounce: 30 * time.Millisecond, walked: time.Now()}).run(done, s.batches)
+}
+
+func (s *script) events() (<-chan fsnotify.Event, <-chan struct{}) { return s.sent, s.losses }
+func (s *script) interval() time.Duration                          { return s.poll }
+func (s *script) busy() bool                                       { return s.locked.Load() }
+func (s *script) lose()                                            { s.found.add("/", Lost) }
+
+func (s *script) take(e fsnotify.Event) bool {
+	if strings.HasPrefix(e.Name, "ignored") {
+		return false
+	}
+	s.noted[e.Name] = true
+	return true
+}
+
+func (s *script) look() {
+	for name := range s.noted {
+		if !strings.HasPrefix(name, "same") {
+			s.found.add(name, Written)
+		}
+	}
+	clear(s.noted)
+}
+
+func (s *script) walk(last time.Time) (newest time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.walks.Add(1)
+	for _, at := range s.onDisk {
+		s.found.add(fmt.Sprint(at.Sub(s.started)), Written)
+		newest = at
+	}
+	s.onDisk = nil
+	return newest
+}
+
+func (s *script) save(name string) { s.sent <- fsnotify.Event{Name: name, Op: fsnotify.Write} }
+
+// expect waits for the next batch: when it comes, since the start, and what is in it.
+func (s *script) expect(at time.Duration, names ...string) {
+	s.t.Helper()
+	b := <-s.batches
+	if got := time.Since(s.started); got != at {
+		s.t.Errorf("%q after %v, want %v", b.Paths(), got, at)
+	}
+	if strings.Join(b.Paths(), " ") != strings.Join(names, " ") {
+		s.t.Errorf("changed: %q, want %q", b.Paths(), names)
+	}
+}
+
+// quiet shows that there is no batch for the next d.
+func (s *script) quiet(d time.Duration) {
+	s.t.Helper()
+	select {
+	case b := <-s.batches:
+		s.t.Errorf("changed after %v: %q", time.Since(s.started), b.Paths())
+	case <-time.After(d):
+	}
+}
+
+const ms = time.Millisecond
+
+func TestOneFileSettlesAfterTheDebounce(t *testing.T) {
+	settling(t, func(s *script) {
+		s.run()
+		s.save("a")
+		s.save("a") // and again, as soon
+		s.expect(30*ms, "a")
+		s.quiet(time.Hour)
+
+		s.started = time.Now()
+		for range 20 { // in pieces, for 200 ms, which are no reason to wait longer
+			s.save("a")
+			time.Sleep(10 * ms)
+		}
+		s.expect(190*ms+30*ms, "a")
+		s.quiet(time.Hour)
+	})
+}
+
+func TestWhatHasNotChangedIsNoBatch(t *testing.T) {
+	settling(t, func(s *script) {
+		s.run()
+		s.save("same")
+		s.save("ignored")
+		s.quiet(time.Hour)
+		s.started = time.Now()
+		s.save("a")
+		s.save("same 1")
+		s.save("same 2")
+		time.Sleep(29 * ms)
+		s.save("ignored")
+		s.expect(30*ms, "a") // neither makes it wait
+		s.quiet(time.Hour)
+	})
+}
+
+func TestManyFilesSettleLonger(t *testing.T) {
+	for files, want := range map[int]time.Duration{1: 30 * ms, 2: 60 * ms, 16: 150 * ms, 3000: 390 * ms, 100_000: 530 * ms} {
+		settling(t, func(s *script) {
+			s.run()
+			for i := range files {
+				s.save(fmt.Sprint(i))
+			}
+			b := <-s.batches
+			if got := time.Since(s.started); got != want || b.Count != files {
+				t.Errorf("%d files: %d after %v, want %v", files, b.Count, got, want)
+			}
+			s.quiet(time.Hour)
+		})
+	}
+}
+
+func TestAPauseInABurst(t *testing.T) {
+	settling(t, func(s *script) {
+		s.run()
+		for i := range 10 {
+			s.save(fmt.Sprint(i))
+		}
+		time.Sleep(140 * ms)
+		s.save("late")
+		s.expect(140*ms+150*ms, "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "late")
+		s.quiet(time.Hour)
+	})
+}
+
+func TestWritingWithoutEndIsDelivered(t *testing.T) {
+	settling(t, func(s *script) {
+		s.run()
+		go func() {
+			for i := range 4000 {
+				s.save("log")
+				if i == 2500 {
+					s.save("a")
+				}
+				time.Sleep(3 * ms)
+			}
+		}()
+		s.expect(5*time.Second, "log")
+		s.expect(5*time.Second+ms+5*time.Second, "a", "log")
+		s.expect(3999*3*ms+30*ms, "log")
+		s.quiet(time.Hour)
+	})
+}
+
+func TestABusyReceiverLosesNothing(t *testing.T) {
+	settling(t, func(s *script) {
+		s.run()
+		for i := range 50_000 {
+			s.save(fmt.Sprint("file ", i%25_000))
+			if i%100 == 0 {
+				time.Sleep(100 * ms)
+			}
+		}
+		time.Sleep(time.Minute)
+		s.save("last")
+		time.Sleep(time.Minute)
+		b := <-s.batches
+		synctest.Wait()
+		if b.Count < 25_001 || len(b.Changes) != MaxChanges || len(s.found.ops) != 0 {
+			t.Errorf("%d changes, %d named, %d left", b.Count, len(b.Changes), len(s.found.ops))
+		}
+		s.quiet(time.Hour)
+	})
+}
+
+// A batch that nobody has received yet is not delivered in the middle of a burst.
+func TestALateReceiverGetsWhatHasSettled(t *testing.T) {
+	settling(t, func(s *script) {
+		s.run()
+		s.save("a")
+		time.Sleep(time.Second)
+		s.save("b")
+		time.Sleep(10 * ms)
+		s.expect(time.Second+60*ms, "a", "b")
+		s.quiet(time.Hour)
+	})
+}
+
+func TestGitAtWorkIsWaitedFor(t *testing.T) {
+	settling(t, func(s *script) {
+		s.run()
+		s.locked.Store(true)
+		s.save("a")
+		time.Sleep(400 * ms)
+		s.save("b")
+		time.Sleep(100 * ms)
+		s.locked.Store(false)
+		s.expect(520*ms, "a", "b") // looked at every 30 ms
+
+		s.started = time.Now()
+		s.locked.Store(true) // for good
+		s.save("a")
+		s.expect(5*time.Second+10*ms, "a")
+		s.quiet(time.Hour)
+	})
+}
+
+func TestLostEventsAreABatch(t *testing.T) {
+	settling(t, func(s *script) {
+		s.run()
+		s.losses <- struct{}{}
+		s.expect(30*ms, "/")
+		s.quiet(time.Hour)
+	})
+}
+
+func TestPolling(t *testing.T) {
+	settling(t, func(s *script) {
+		s.poll = 500 * ms
+		s.run()
+		write := func(after time.Duration) {
+			time.Sleep(time.Until(s.started.Add(after)))
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.onDisk = append(s.onDisk, time.Now())
+		}
+		go write(700 * ms)
+		s.expect(1000*ms, "700ms") // it has settled long since
+		go write(1490 * ms)
+		s.expect(1520*ms, "1.49s") // it has not
+		go func() {
+			write(1600 * ms)
+			write(1970 * ms)
+			write(2010 * ms)
+		}()
+		s.expect(2100*ms, "1.6s", "1.97s", "2.01s")
+		walks := s.walks.Load()
+		s.quiet(10 * time.Second)
+		if n := s.walks.Load() - walks; n < 19 || n > 21 {
+			t.Errorf("%d walks in 10 s", n)
+		}
+	})
+}
