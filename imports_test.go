@@ -24,7 +24,7 @@ var imports = map[string]struct{ ours, theirs []string }{
 	"/compose/load": {ours: []string{"/compose"}, theirs: []string{"github.com/compose-spec/compose-go/v2/", "go.yaml.in/yaml/v4", "github.com/sirupsen/logrus"}},
 	"/execproxy":    {theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs", "golang.org/x/sys/"}},
 	"/execproxy/enginetest": {
-		theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs", "github.com/creack/pty", "golang.org/x/sys/", "github.com/moby/", "github.com/docker/go-"},
+		theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs", "github.com/creack/pty", "golang.org/x/sys/", "golang.org/x/sync/"},
 	},
 	"/execproxy/standby": {ours: []string{"/execproxy"}, theirs: []string{"golang.org/x/sys/"}},
 	"/scripts/rounds":    {},

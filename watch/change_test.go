@@ -83,6 +83,7 @@ func changeTree(t testing.TB) string {
 	write(t, filepath.Join(dir, ".gitignore"), "*.log\n!keep.log\n/gen/\n")
 	write(t, filepath.Join(dir, ".dockerignore"), "docs\n!docs/keep.rst\n")
 	must(t, os.Symlink("target", filepath.Join(dir, "link")))
+	age(t, dir)
 	return dir
 }
 

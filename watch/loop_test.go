@@ -122,10 +122,15 @@ func (p *play) expect(want ...string) {
 	p.next()
 }
 
-func (p *play) next() { p.log, p.act = nil, time.Now() }
+// next begins another act.
+func (p *play) next() {
+	synctest.Wait()
+	p.log, p.act = nil, time.Now()
+}
 
 // count returns how many lines of the log have a word.
 func (p *play) count(word string) int {
+	synctest.Wait()
 	n := 0
 	for _, line := range p.log {
 		if slices.Contains(strings.Fields(line), word) {

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -147,6 +148,19 @@ func tree(t testing.TB, dir string, names ...string) {
 		mkdir(t, filepath.Dir(path))
 		write(t, path, name+"\n")
 	}
+}
+
+// age makes files a minute old: one that was written just now might have been
+// written again since it was looked at.
+func age(t testing.TB, dir string) {
+	t.Helper()
+	old := time.Now().Add(-time.Minute - time.Millisecond)
+	must(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		return os.Chtimes(path, old, old)
+	}))
 }
 
 func limited() bool { return os.Getenv("WATCH_TEST_LIMITED") != "" }
