@@ -87,7 +87,9 @@ func TestExitStatusIsNeverGuessed(t *testing.T) {
 }
 
 func TestEndIsSeenWhenOutputIsClosed(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		t.Parallel()
 		in, end := io.Pipe()
 		defer end.Close()
 		c := sh(e, "read line; exec >&- 2>&-; sleep 1; exit 9")
@@ -218,9 +220,11 @@ func (s *sleeper) Write(p []byte) (int, error) {
 // The Engine drops output that is not read within 2 seconds of the command's
 // end, so 8 seconds are the thing under test.
 func TestSlowReceiverGetsEverything(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		t.Parallel()
+		var wait sync.WaitGroup
 		for _, size := range []int64{500_000, 1_500_000, 50_000_000} {
-			var wait sync.WaitGroup
 			for i := range 20 {
 				wait.Go(func() {
 					receiver := &sleeper{time: 8 * time.Second}
@@ -231,8 +235,8 @@ func TestSlowReceiverGetsEverything(t *testing.T) {
 					}
 				})
 			}
-			wait.Wait()
 		}
+		wait.Wait()
 	})
 }
 
@@ -248,7 +252,9 @@ func (s *trickle) Write(p []byte) (int, error) {
 }
 
 func TestTricklingReceiverGetsEverything(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		t.Parallel()
 		const size = 6_000_000
 		receiver := &trickle{}
 		c := sh(e, "head -c $1 /dev/zero", fmt.Sprint(size))

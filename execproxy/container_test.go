@@ -61,7 +61,9 @@ func (s *started) ends(t *testing.T, want string, orStopped bool) {
 // A restarted container is soon up again: that it is another one now shows only
 // in when it was started.
 func TestRestartOfTheContainerEndsTheRun(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		t.Parallel()
 		s := start(t, sh(e, "echo ready; sleep 2.5; echo seen; while :; do sleep 0.1; done"))
 		s.expect(t, "seen") // by now the run has looked at the container
 		e.Restart(t)
@@ -76,7 +78,9 @@ func TestRestartOfTheContainerEndsTheRun(t *testing.T) {
 }
 
 func TestPauseIsToldAndSurvived(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		t.Parallel()
 		stdin, write := io.Pipe()
 		defer write.Close()
 		c := sh(e, "echo ready; read line; exit 6")
@@ -105,7 +109,9 @@ func (s *started) told(t *testing.T, want string) {
 }
 
 func TestInterruptOfAPausedContainerDoesNotHang(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		t.Parallel()
 		s := start(t, sh(e, waiting))
 		e.Pause(t)
 		defer e.Unpause(t)

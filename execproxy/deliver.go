@@ -69,11 +69,19 @@ func (r *run) deliver(sig os.Signal) {
 	r.delivering++
 	r.spawn(func() {
 		d := delivery{signal: sig, ends: Ends(sig) || sig == r.StopSignal}
-		args := []string{signalName(sig)}
+		grace, begun := "", ""
 		if d.ends {
-			args = append(args, strconv.Itoa(int(r.StopGrace/(10*time.Millisecond))))
+			grace = strconv.Itoa(int(r.StopGrace / (10 * time.Millisecond)))
 		}
-		d.left, d.err = r.script(args...)
+		if r.hasBegun() {
+			begun = "yes"
+		}
+		d.left, d.err = r.script(signalName(sig), grace, begun)
+		if exit, ok := errors.AsType[*ExitError](d.err); ok && exit.Code == 3 {
+			if now, err := r.inspect(r.requests, r.id); err == nil && !now.running {
+				d.err = nil // it has ended by itself
+			}
+		}
 		select {
 		case r.delivered <- d:
 		case <-r.requests.Done():

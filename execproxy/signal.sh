@@ -1,4 +1,4 @@
-# signal.sh TOKEN SIGNAL [GRACE]
+# signal.sh TOKEN SIGNAL GRACE BEGUN
 #
 # Sends SIGNAL to every process of one run, in the container, as the run's own
 # user. The run is: the processes whose environment has TOXRUN_RUN=TOKEN, all
@@ -6,9 +6,10 @@
 # grandchild with a scrubbed environment and a child in a session of its own
 # belong to it too.
 #
-# With GRACE, in hundredths of a second, the signal is meant to end the run:
+# With a GRACE, in hundredths of a second, the signal is meant to end the run:
 # once the command itself is gone, whatever it has left behind gets TERM, and
 # all that is there after GRACE gets KILL. The script ends when nothing is left.
+# Unless it is known to have BEGUN, the command may be about to, and is waited for.
 #
 # Exit status: 0 done; 3 no such process was found; 4 some could not be ended,
 # their PIDs are on stdout.
@@ -16,7 +17,7 @@
 # Any POSIX sh will do. grep is used where there is one that takes -z, since
 # sh alone reads an environment byte by byte.
 
-token=$1 signal=$2 grace=$3
+token=$1 signal=$2 grace=$3 begun=$4
 sessions=' ' # of the run, remembered after their leaders are gone
 leader=      # the process the Engine has started
 
@@ -90,8 +91,8 @@ deliver() {
 clock
 until=$((now + 200))
 scan
-while [ "$pids" = ' ' ]; do # it may be about to start
-	[ "$now" -lt "$until" ] || exit 3
+while [ "$pids" = ' ' ]; do
+	[ -z "$begun" ] && [ "$now" -lt "$until" ] || exit 3
 	pause
 	clock
 	scan

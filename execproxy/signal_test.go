@@ -144,7 +144,9 @@ func TestSignalKillsWhereThereIsNoTrap(t *testing.T) {
 const deaf = `trap '' INT TERM HUP; sleep 1$1 & echo ready; while :; do sleep 0.1; done`
 
 func TestDeafCommandIsKilledAfterTheGrace(t *testing.T) {
+	t.Parallel()
 	enginetest.EachImage(t, images, func(t *testing.T, e enginetest.Target) {
+		t.Parallel()
 		const grace = 1500 * time.Millisecond
 		token := number()
 		c := sh(e, deaf, token)
@@ -334,7 +336,7 @@ func TestSignalNeedsNoGrep(t *testing.T) {
 		}
 		// A function of the name is found first.
 		var output bytes.Buffer
-		grepless := command(e, "sh", "-c", "grep() { return 2; }\n"+string(script), "signal.sh", pid, "INT", "500")
+		grepless := command(e, "sh", "-c", "grep() { return 2; }\n"+string(script), "signal.sh", pid, "INT", "500", "yes")
 		grepless.Stdout, grepless.Stderr = &output, &output
 		if err := grepless.Run(t.Context()); err != nil {
 			t.Errorf("signal.sh: %v\n%s", err, &output)
