@@ -22,8 +22,9 @@ import (
 // An engine is where the Docker Engine is, as docker itself would find it.
 // Nothing is connected yet.
 type engine struct {
-	host    string // its address: unix://, tcp://, ssh:// or npipe://
-	options []client.Opt
+	host     string // its address: unix://, tcp://, ssh:// or npipe://
+	endpoint docker.Endpoint
+	headers  map[string]string // for every request, from docker's configuration
 }
 
 // findEngine follows docker's own order: --context, --host, DOCKER_HOST,
@@ -38,14 +39,7 @@ func findEngine(o *flags.ClientOptions) (engine, error) {
 	if err != nil {
 		return engine{}, err
 	}
-	options, err := endpoint.ClientOpts()
-	if err != nil {
-		return engine{}, fmt.Errorf("engine %s: %w", endpoint.Host, err)
-	}
-	if len(file.HTTPHeaders) > 0 {
-		options = append(options, client.WithHTTPHeaders(file.HTTPHeaders))
-	}
-	return engine{endpoint.Host, options}, nil
+	return engine{endpoint.Host, endpoint, file.HTTPHeaders}, nil
 }
 
 const defaultContext = "default"
@@ -105,9 +99,16 @@ func defaultEndpoint(o *flags.ClientOptions) (docker.Endpoint, error) {
 // it asks the Engine nothing; with none it agrees on one at its first request.
 // DOCKER_API_VERSION comes before both.
 func (e engine) connect(apiVersion string) (*client.Client, error) {
-	options := e.options
+	// A client changes the transport that its options bring, so each needs its own.
+	options, err := e.endpoint.ClientOpts()
+	if err != nil {
+		return nil, fmt.Errorf("engine %s: %w", e.host, err)
+	}
+	if len(e.headers) > 0 {
+		options = append(options, client.WithHTTPHeaders(e.headers))
+	}
 	if apiVersion != "" && os.Getenv(client.EnvOverrideAPIVersion) == "" {
-		options = append(options[:len(options):len(options)], client.WithVersion(apiVersion))
+		options = append(options, client.WithVersion(apiVersion))
 	}
 	connected, err := client.NewClientWithOpts(options...)
 	if err != nil {

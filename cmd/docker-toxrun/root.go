@@ -40,6 +40,8 @@ apart, stdin, signals and the exit status are passed through.`,
 			o.all = cmd.Flags()
 			return o.complete()
 		},
+		SuggestionsMinimumDistance: 2,
+
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,

@@ -65,16 +65,16 @@ func (m messages) say(line string) {
 // the command can't have said itself.
 func status(err error, to messages) int {
 	to.quiet = false
-	exit, timeout, start, signal := (*execproxy.ExitError)(nil), timeoutError(0), (*execproxy.StartError)(nil), (*execproxy.SignalError)(nil)
+	exit, timeout, start := (*execproxy.ExitError)(nil), timeoutError(0), (*execproxy.StartError)(nil)
+	signal, lost := (*execproxy.SignalError)(nil), (*execproxy.LostError)(nil)
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &timeout):
-		if errors.As(err, &signal) && signal.Cause != "" {
-			to.say(fmt.Sprintf("%v, but %s", timeout, signal.Cause))
-		} else {
-			to.say(timeout.Error())
+		if errors.As(err, &exit) {
+			err = timeout
 		}
+		to.say(err.Error()) // with what is left of the command, where its end was not seen
 		return statusTimeout
 	case errors.As(err, &exit):
 		return exit.Code
@@ -89,6 +89,8 @@ func status(err error, to messages) int {
 			return statusSignal + int(number)
 		}
 		return statusFailed
+	case errors.As(err, &lost):
+		to.say(lost.Error())
 	case client.IsErrConnectionFailed(err):
 		to.say(fmt.Sprintf("no docker engine answers: %v", errors.Unwrap(err)))
 		to.hint("docker version")

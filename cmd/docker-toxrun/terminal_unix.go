@@ -32,6 +32,14 @@ const turnTime = 100 * time.Millisecond
 
 func (r foregroundReader) Read(p []byte) (int, error) {
 	for {
+		// A read that has begun in the foreground would take what is typed for the
+		// shell after ^Z, so none begins before there is something to read.
+		fd := int(r.std.in.Fd())
+		var set unix.FdSet
+		set.Set(fd)
+		if _, err := unix.Select(fd+1, &set, nil, nil, nil); err == unix.EINTR {
+			continue
+		}
 		if !r.foreground() {
 			time.Sleep(turnTime)
 			continue

@@ -80,6 +80,7 @@ type watching struct {
 	signals chan os.Signal // of the command that runs; nil without
 	sig     os.Signal      // that is to end the watch
 
+	began  bool // the run that goes on has been told of
 	status *int // of the last run that has ended; Follow's goroutine's
 }
 
@@ -106,7 +107,7 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 		report.json = std.out
 	}
 	container := &watched{o: o, engine: engine, std: std, report: report}
-	defer container.forget()
+	defer container.close()
 	target, err := until(signals, func() (*compose.Target, error) { return o.refind(ctx, engine, std) })
 	if err != nil {
 		return err
@@ -128,12 +129,17 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 	}
 	defer watcher.Close()
 	run := &watching{watched: container, options: w, what: what, screen: openTerminal(std), quit: quit}
-	pressed, mode := run.screen.keys()
-	defer mode(false)
-	run.keys = mode
+	var pressed <-chan byte
+	run.keys = func(bool) {}
+	if !o.noStdin {
+		pressed, run.keys = run.screen.keys()
+	}
+	defer run.keys(false)
 	commands := make(chan watch.Command)
 	loop.Run, loop.Event, loop.Commands = run.once, run.event, commands
-	go run.listen(ctx, signals, pressed, commands)
+	ended := make(chan struct{})
+	defer close(ended)
+	go run.listen(ctx, ended, signals, pressed, commands)
 	go run.look(ctx)
 	report.started(tree.Roots, watcher.Mode())
 	err = loop.Follow(ctx, watcher.C)
@@ -212,7 +218,7 @@ func (w *watching) once(ctx context.Context, batch watch.Batch) error {
 		}
 		c, err := w.o.command(w.connected, target, w.screen, w.what)
 		if err != nil {
-			w.leave()
+			w.leave(ctx, target, nil)
 			return err
 		}
 		variable, left := changedVariable(target, batch.Paths(), batch.Count)
@@ -224,11 +230,15 @@ func (w *watching) once(ctx context.Context, batch watch.Batch) error {
 			c.Stdout = c.Stderr
 		}
 		w.report.runStarted(batch.Paths(), batch.Count, c.Args, target.ContainerName)
+		w.began = true
+		begin := time.Now()
 		err = w.run(ctx, c)
-		w.leave()
-		if ctx.Err() != nil || !w.gone(ctx, err) {
+		gone := w.leave(ctx, target, err)
+		if !gone || ctx.Err() != nil || w.signal() != nil {
 			return err
 		}
+		w.report.canceled(time.Since(begin))
+		w.began = false
 	}
 }
 
@@ -265,11 +275,15 @@ func (w *watching) event(e watch.Event) {
 	case watch.Resumed:
 		w.report.notice("goes on", "")
 	case watch.Ended:
-		if errors.Is(e.Cause, watch.ErrRestart) || errors.Is(e.Cause, watch.ErrCanceled) {
-			w.report.canceled(e.Took)
-			break
-		}
-		if errors.Is(e.Err, errQuit) && e.Cause != nil {
+		began := w.began
+		w.began = false
+		if e.Cause != nil {
+			if began { // and was not waiting for its container
+				w.report.canceled(e.Took)
+			}
+			if w.signal() != nil { // it has come while a restart was ending the run
+				w.quit(errQuit)
+			}
 			break
 		}
 		code := status(e.Err, w.o.messages(w.std.err))

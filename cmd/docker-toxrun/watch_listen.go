@@ -9,8 +9,9 @@ import (
 	"github.com/toxrun/docker-toxrun/watch"
 )
 
-// listen does what signals and keys ask for, until ctx is done.
-func (w *watching) listen(ctx context.Context, signals <-chan os.Signal, keys <-chan byte, commands chan<- watch.Command) {
+// listen does what signals and keys ask for: keys until ctx is done, signals to the
+// end of the last run, which a second ^C kills.
+func (w *watching) listen(ctx context.Context, ended <-chan struct{}, signals <-chan os.Signal, keys <-chan byte, commands chan<- watch.Command) {
 	for {
 		var command watch.Command
 		select {
@@ -34,13 +35,12 @@ func (w *watching) listen(ctx context.Context, signals <-chan os.Signal, keys <-
 			default:
 				continue
 			}
-		case <-ctx.Done():
+		case <-ended:
 			return
 		}
 		select {
 		case commands <- command:
-		case <-ctx.Done():
-			return
+		case <-ctx.Done(): // nobody receives it any more
 		}
 	}
 }

@@ -44,9 +44,9 @@ func (r *watchReport) emit(e watchEvent, line string) {
 		return
 	}
 	e.Time = time.Now().Format("2006-01-02T15:04:05.000Z07:00")
-	if text, err := json.Marshal(e); err == nil {
-		_, _ = r.json.Write(append(text, '\n'))
-	}
+	to := json.NewEncoder(r.json) // which makes one Write of it
+	to.SetEscapeHTML(false)
+	_ = to.Encode(e)
 }
 
 func (r *watchReport) started(roots []string, mode string) {
@@ -63,7 +63,10 @@ func (r *watchReport) runStarted(paths []string, count int, command []string, co
 	if r.clear && r.json == nil {
 		_, _ = io.WriteString(r.screen, "\x1b[H\x1b[2J\x1b[3J")
 	}
-	line := "running " + strings.Join(command, " ")
+	line := "running"
+	for _, arg := range command {
+		line += " " + printable(arg)
+	}
 	if count > 0 {
 		line = r.list(paths, count) + " changed: " + line
 	}
@@ -85,7 +88,8 @@ func (r *watchReport) runEnded(status int, took time.Duration) {
 
 // canceled tells of a run that was ended to make place for the next, or by key.
 func (r *watchReport) canceled(took time.Duration) {
-	r.emit(watchEvent{Event: "run-ended", Text: "canceled"}, "canceled, "+brief(took))
+	milliseconds := took.Milliseconds()
+	r.emit(watchEvent{Event: "run-ended", Text: "canceled", Milliseconds: &milliseconds}, "canceled, "+brief(took))
 }
 
 func (r *watchReport) waiting(why string) {
@@ -94,7 +98,7 @@ func (r *watchReport) waiting(why string) {
 
 func (r *watchReport) notice(text, hint string) {
 	r.emit(watchEvent{Event: "notice", Text: text}, text)
-	if hint != "" && r.json == nil {
+	if hint != "" && r.json == nil && !r.to.quiet {
 		r.to.hint(hint)
 	}
 }

@@ -53,13 +53,6 @@ func (w *watched) find(ctx context.Context) (*compose.Target, error) {
 	}
 }
 
-// leave says that the command that ran in the target has ended.
-func (w *watched) leave() {
-	w.mu.Lock()
-	w.busy = false
-	w.mu.Unlock()
-}
-
 // current returns the target, or looks for it once. w.mu is held.
 func (w *watched) current(ctx context.Context) (*compose.Target, error) {
 	if w.target != nil {
@@ -107,17 +100,18 @@ func (w *watched) look(ctx context.Context) {
 	}
 }
 
-// gone has the target looked up again if it is not there any more, or err says so,
-// and tells whether that is so.
-func (w *watched) gone(ctx context.Context, err error) bool {
+// leave takes in that the command that ran in the target has ended with err. It
+// tells whether that is for the target's being gone, which is looked up again then.
+func (w *watched) leave(ctx context.Context, target *compose.Target, err error) (gone bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.busy = false
 	var exit *execproxy.ExitError
 	_, mends := waits(err)
 	if !mends && !outdated(err) && !(errors.As(err, &exit) && exit.Code == 137) {
 		return false
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !outdated(err) && w.engine.runs(ctx, w.target) {
+	if !outdated(err) && w.engine.runs(ctx, target) {
 		return false // it was the command that died, or the connection
 	}
 	w.forget()
@@ -154,6 +148,13 @@ func (w *watched) connect(target *compose.Target) error {
 	w.forget()
 	w.target, w.connected = target, connected
 	return nil
+}
+
+// close ends the connection, when nothing runs any more.
+func (w *watched) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.forget()
 }
 
 // forget has the target looked up again.

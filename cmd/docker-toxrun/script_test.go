@@ -1,0 +1,275 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/client"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/toxrun/docker-toxrun/compose"
+	"github.com/toxrun/docker-toxrun/compose/load"
+	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
+)
+
+const scripts = "testdata/script"
+
+// Each script runs on both engines. A line that is for one of them has [fake] or
+// [real] in front, and a script that is, ends with stop on the other one.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"fake", "real"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testscript.Run(t, testscript.Params{
+				Dir:                scripts,
+				RequireUniqueNames: true,
+				UpdateScripts:      os.Getenv("TOXRUN_UPDATE_SCRIPTS") != "",
+				Setup:              func(env *testscript.Env) error { return setStage(env, name == "real") },
+				Condition: func(cond string) (bool, error) {
+					if cond != "fake" && cond != "real" {
+						return false, fmt.Errorf("there is no condition %s", cond)
+					}
+					return cond == name, nil
+				},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){
+					"exits":    exits,
+					"up":       up,
+					"recreate": recreate,
+					"requests": requests,
+					"left":     left,
+				},
+			})
+		})
+	}
+}
+
+// A file that TestScripts passes over would be a test that is never run.
+func TestEveryScriptIsRun(t *testing.T) {
+	err := filepath.WalkDir("testdata", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case path == "testdata" || path == filepath.FromSlash(scripts) && d.IsDir():
+		case d.IsDir() || filepath.Dir(path) != filepath.FromSlash(scripts) || filepath.Ext(path) != ".txtar":
+			t.Errorf("no test owns %s", path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A stage is the Engine of one script, and what the script has put there.
+type stage struct {
+	t          testing.TB
+	client     *client.Client
+	engine     *enginetest.Engine // nil on the real one
+	project    string
+	containers map[string]string // ID by service
+}
+
+// stageKey is the stage's among the values of a script.
+type stageKey struct{}
+
+func stageOf(ts *testscript.TestScript) *stage { return ts.Value(stageKey{}).(*stage) }
+
+func setStage(env *testscript.Env, real bool) error {
+	s := &stage{t: env.T().(testing.TB), containers: map[string]string{}, project: "toxrun-test-" + number()}
+	env.Values[stageKey{}] = s
+	if real {
+		s.client = realEngine(s.t)
+		s.t.Cleanup(s.clear)
+	} else {
+		s.engine = new(enginetest.Engine)
+		s.engine.Start(s.t)
+		s.client = s.engine.Client()
+	}
+	env.Vars = append(env.Vars, home(s.t, filepath.Join(env.WorkDir, ".home"))...)
+	env.Setenv("DOCKER_HOST", s.client.DaemonHost())
+	env.Setenv("API", s.client.ClientVersion())
+	env.Setenv("COMPOSE_PROJECT_NAME", s.project)
+	env.Setenv("NUMBER", number())
+	return nil
+}
+
+// clear removes what a script has left on the real Engine.
+func (s *stage) clear() {
+	ctx := context.Background()
+	ours := filters.NewArgs(filters.Arg("label", "com.docker.compose.project="+s.project))
+	list, err := s.client.ContainerList(ctx, container.ListOptions{All: true, Filters: ours})
+	if err != nil {
+		s.t.Error(err)
+	}
+	for _, c := range list {
+		if err := s.client.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true}); err != nil {
+			s.t.Error(err)
+		}
+	}
+}
+
+// realEngine is the Engine that the environment names.
+func realEngine(t testing.TB) *client.Client {
+	t.Helper()
+	c, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := c.Ping(context.Background()); err != nil {
+		needed(t, "no Docker Engine: %v", err)
+	}
+	if _, err := c.ImageInspect(context.Background(), enginetest.DefaultImage); err != nil {
+		needed(t, "no image %s (run scripts/images.sh): %v", enginetest.DefaultImage, err)
+	}
+	return c
+}
+
+// up [-image TAG] [SERVICE...] does what docker compose up -d would, for all of
+// the services or for those: what toxrun sees of it, and no more. The first
+// service's container ID is $ID from then on, as docker ps has it $SHORT, and its
+// name $NAME.
+func up(ts *testscript.TestScript, neg bool, args []string) {
+	s := stageOf(ts)
+	image := enginetest.DefaultImage
+	if len(args) > 1 && args[0] == "-image" {
+		image, args = "toxrun-test:"+args[1], args[2:]
+	}
+	query := compose.Query{Dir: ts.MkAbs("."), Environ: []string{
+		"COMPOSE_PROJECT_NAME=" + ts.Getenv("COMPOSE_PROJECT_NAME"),
+		"NEEDED=" + ts.Getenv("NEEDED"),
+	}}
+	model, err := load.Model(context.Background(), query)
+	ts.Check(err)
+	for _, service := range model.Services {
+		if len(args) > 0 && !slices.Contains(args, service.Name) {
+			continue
+		}
+		id := s.add(model, service, image)
+		s.containers[service.Name] = id
+		if service.Name == model.Services[0].Name || len(args) > 0 && service.Name == args[0] {
+			ts.Setenv("ID", id)
+			ts.Setenv("SHORT", id[:12])
+			ts.Setenv("NAME", s.name(service.Name))
+		}
+	}
+}
+
+func (s *stage) name(service string) string { return s.project + "-" + service + "-1" }
+
+// add makes and starts a service's container.
+func (s *stage) add(model *compose.Model, service compose.Service, image string) string {
+	s.t.Helper()
+	labels := map[string]string{
+		"com.docker.compose.project":              model.Project,
+		"com.docker.compose.project.working_dir":  model.Dir,
+		"com.docker.compose.project.config_files": filepath.Join(model.Dir, "compose.yaml"),
+		"com.docker.compose.service":              service.Name,
+		"com.docker.compose.container-number":     "1",
+		"com.docker.compose.oneoff":               "False",
+	}
+	if s.engine != nil {
+		c := enginetest.Container{Name: s.name(service.Name), Image: image, Labels: labels, NoShell: strings.HasSuffix(image, ":noshell")}
+		for _, b := range service.Binds {
+			c.Mounts = append(c.Mounts, container.MountPoint{Type: mount.TypeBind, Source: b.Source, Destination: b.Target})
+		}
+		return s.engine.Add(c)
+	}
+	host := &container.HostConfig{NetworkMode: "none"}
+	for _, b := range service.Binds {
+		host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeBind, Source: b.Source, Target: b.Target})
+	}
+	ctx := context.Background()
+	config := &container.Config{Image: image, Cmd: []string{"sleep", "1000000"}, Labels: labels, StopSignal: "SIGKILL"}
+	created, err := s.client.ContainerCreate(ctx, config, host, nil, nil, s.name(service.Name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.client.ContainerStart(ctx, created.ID, container.StartOptions{}); err != nil {
+		s.t.Fatal(err)
+	}
+	return created.ID
+}
+
+// recreate SERVICE replaces a service's container by a new one, as docker compose
+// up --force-recreate does.
+func recreate(ts *testscript.TestScript, neg bool, args []string) {
+	s := stageOf(ts)
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: recreate SERVICE")
+	}
+	ts.Check(s.client.ContainerRemove(context.Background(), s.containers[args[0]], container.RemoveOptions{Force: true}))
+	up(ts, false, args)
+}
+
+// exits [-within D] STATUS COMMAND [ARG...] runs a command that is to end with
+// that status, and in that time.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	limit := time.Hour
+	if len(args) > 1 && args[0] == "-within" {
+		var err error
+		limit, err = time.ParseDuration(args[1])
+		ts.Check(err)
+		args = args[2:]
+	}
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits [-within D] STATUS COMMAND [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	begin := time.Now()
+	err = ts.Exec(args[1], args[2:]...)
+	if got := exitStatus(err); got != want {
+		ts.Fatalf("exit status %d (%v), want %d", got, err, want)
+	}
+	if took := time.Since(begin); took > limit {
+		ts.Fatalf("it took %v, more than %v", took, limit)
+	}
+}
+
+// requests prints what has been asked of the fake since the last time.
+func requests(ts *testscript.TestScript, neg bool, args []string) {
+	s := stageOf(ts)
+	if s.engine == nil {
+		ts.Fatalf("only the fake counts its requests")
+	}
+	out := ts.Stdout()
+	for _, route := range s.engine.Requests() {
+		fmt.Fprintln(out, route)
+	}
+	s.engine.ResetRequests()
+}
+
+// ! left TEXT fails if a process in one of the containers has TEXT in its
+// arguments or its environment; left, if there is none.
+func left(ts *testscript.TestScript, neg bool, args []string) {
+	s := stageOf(ts)
+	if len(args) != 1 || len(s.containers) == 0 {
+		ts.Fatalf("usage: [!] left TEXT, after up")
+	}
+	var found []string
+	for _, id := range s.containers {
+		e := enginetest.Target{Client: s.client, Container: id, Engine: s.engine}
+		for _, p := range e.Processes(s.t, args[0]) {
+			found = append(found, strings.Join(p.Args, " "))
+		}
+	}
+	switch {
+	case neg && len(found) > 0:
+		ts.Fatalf("left in the container: %q", found)
+	case !neg && len(found) == 0:
+		ts.Fatalf("nothing is left in the container")
+	}
+}

@@ -1,0 +1,22 @@
+#!/bin/sh
+# tools.sh makes sure of the program that the tests use besides docker: an ssh
+# server, for engines at ssh:// addresses. They start their own, on a port of their
+# own. What is installed for them is not started, nor at the next boot.
+set -eu
+
+if [ -x /usr/sbin/sshd ] && command -v ssh >/dev/null; then exit 0; fi
+if [ "$(uname -s)" != Linux ]; then exit 0; fi
+
+policy=/usr/sbin/policy-rc.d # Debian's way to say that nothing is to be started
+if [ ! -e "$policy" ] && [ "$(id -u)" = 0 ]; then
+	printf '%s\n' '#!/bin/sh' 'exit 101' >"$policy"
+	chmod 755 "$policy"
+	trap 'rm -f "$policy"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+fi
+"$(dirname "$0")/apt.sh" openssh-server openssh-client
+for unit in ssh.service ssh.socket; do
+	deb-systemd-helper disable "$unit" >/dev/null 2>&1 || true
+done
+update-rc.d ssh disable >/dev/null 2>&1 || true
