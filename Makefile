@@ -28,6 +28,7 @@ demo: setup install
 # Everything. With TOXRUN_TEST_ENGINE=required a test that needs the Engine fails
 # where it can't have it; without, it skips.
 test: setup
+	@scripts/tools.sh
 	@scripts/cc.sh
 	$(GO) vet ./...
 	TOXRUN_TEST_ENGINE=required CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 8m ./...

@@ -1,11 +1,15 @@
 #!/bin/sh
-# tools.sh makes sure of the program that the tests use besides docker: an ssh
-# server, for engines at ssh:// addresses. They start their own, on a port of their
-# own. What is installed for them is not started, nor at the next boot.
+# tools.sh makes sure of the programs that the tests use besides docker: git and
+# vim, which save files as people do, and an ssh server, for engines at ssh://
+# addresses. The tests start their own, on a port of their own: what is installed
+# here is not started, nor at the next boot.
 set -eu
 
-if [ -x /usr/sbin/sshd ] && command -v ssh >/dev/null; then exit 0; fi
 if [ "$(uname -s)" != Linux ]; then exit 0; fi
+for program in git vim; do
+	command -v "$program" >/dev/null || "$(dirname "$0")/apt.sh" "$program"
+done
+if [ -x /usr/sbin/sshd ] && command -v ssh >/dev/null; then exit 0; fi
 
 policy=/usr/sbin/policy-rc.d # Debian's way to say that nothing is to be started
 if [ ! -e "$policy" ] && [ "$(id -u)" = 0 ]; then
