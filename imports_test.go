@@ -28,7 +28,7 @@ var imports = map[string]struct{ ours, theirs []string }{
 	},
 	"/execproxy/standby": {ours: []string{"/execproxy"}, theirs: []string{"golang.org/x/sys/"}},
 	"/scripts/rounds":    {},
-	"/watch":          {theirs: []string{"github.com/fsnotify/fsnotify", "github.com/moby/patternmatcher", "github.com/bmatcuk/doublestar/v4", "golang.org/x/"}},
+	"/watch":             {theirs: []string{"github.com/fsnotify/fsnotify", "github.com/moby/patternmatcher", "github.com/bmatcuk/doublestar/v4", "golang.org/x/"}},
 }
 
 // forbidden are parts of modules that would bring their whole program along.
