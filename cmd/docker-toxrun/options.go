@@ -37,6 +37,7 @@ type options struct {
 	stopSignal    string
 	stop          os.Signal // stopSignal, or nil
 	stopGrace     time.Duration
+	noStandby     bool
 
 	quiet, verbose bool
 
@@ -71,6 +72,7 @@ func newOptions() *options {
 	r.DurationVar(&o.timeout, "timeout", 0, "end the command after this `time`, with status 124")
 	r.StringVar(&o.stopSignal, "stop-signal", "", "`signal` that asks the command to end (default: the one received)")
 	r.DurationVar(&o.stopGrace, "stop-grace", 0, "`time` it then has before it is killed (default 10s)")
+	r.BoolVar(&o.noStandby, "no-standby", false, "start each command anew; watch keeps a shell waiting for the next one")
 	r.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing but errors")
 	r.BoolVarP(&o.verbose, "verbose", "v", false, "say what is done")
 
