@@ -33,7 +33,8 @@ type run struct {
 	up        chan struct{} // closed when it is sure that the command has begun
 	begun     func()        // closes up
 
-	acknowledged int // bytes of a spare's word that it has begun; receive's own
+	acknowledged bool   // a spare has given its word that it has begun; receive's own
+	head         []byte // of stderr until then
 
 	exit       *exit
 	asked      []os.Signal // that are to end the run

@@ -2,6 +2,7 @@ package execproxy
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -72,7 +73,7 @@ func (c *Cmd) Prepare(ctx context.Context) (*Spare, error) {
 	}
 	stream.Close()
 	if now, err := waiting.inspect(ctx, id); err == nil && !now.started {
-		return nil, waiting.refused("sh", string(ready))
+		return nil, waiting.refused("sh", "sh: executable file not found")
 	}
 	return nil, errors.Join(errors.New("no shell that waits in container "+c.Name), err)
 }
@@ -98,7 +99,7 @@ func (s *Spare) wakes(c *Cmd) (line string, ok bool) {
 		if !path.IsAbs(c.Dir) {
 			return "", false
 		}
-		b.WriteString("cd " + quote(c.Dir) + " || exit; ")
+		b.WriteString("cd " + quote(c.Dir) + " 2>/dev/null || exit; ")
 	}
 	// Those that the shell adds of its own are not for the command.
 	b.WriteString("unset PWD OLDPWD SHLVL; export")
@@ -156,11 +157,18 @@ func (r *run) wake(s *Spare) error {
 func (a attempt) woken() bool { return a.line != "" }
 
 // awake takes the spare's word that it becomes the command off the head of
-// stderr, where it comes before anything of the command's, and returns the rest.
+// stderr, with what its shell may have had to say before, and returns what is the
+// command's.
 func (r *run) awake(data []byte) []byte {
-	n := min(len(data), len(r.token)-r.acknowledged)
-	if r.acknowledged += n; r.acknowledged == len(r.token) {
-		r.begun()
+	if r.acknowledged {
+		return data
 	}
-	return data[n:]
+	r.head = append(r.head, data...)
+	_, rest, found := bytes.Cut(r.head, []byte(r.token))
+	if !found {
+		return nil
+	}
+	r.acknowledged, r.head = true, nil
+	r.begun()
+	return rest
 }

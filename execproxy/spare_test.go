@@ -4,6 +4,7 @@ package execproxy_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -122,6 +123,25 @@ func TestSpareGivesTheUsualErrors(t *testing.T) {
 			if plain == nil || woken == nil || plain.Error() != woken.Error() {
 				t.Errorf("%q: %v, without a spare %v", args, woken, plain)
 			}
+		}
+	})
+}
+
+// What the shell of a spare says before the command is no word of it.
+func TestSpareThatCannotGoThereIsNoLoss(t *testing.T) {
+	enginetest.EachImage(t, images, func(t *testing.T, e enginetest.Target) {
+		run := func(prepare bool) string {
+			c := execproxy.Command(e.Client, e.Container, "true")
+			if prepare {
+				spare(t, c)
+			}
+			c.Dir = "/no/such/dir"
+			var stdout, stderr bytes.Buffer
+			c.Stdout, c.Stderr = &stdout, &stderr
+			return fmt.Sprintf("%v, %q, %q", c.Run(t.Context()), &stdout, &stderr)
+		}
+		if plain, woken := run(false), run(true); plain != woken {
+			t.Errorf("with a spare %s, without %s", woken, plain)
 		}
 	})
 }
