@@ -21,6 +21,9 @@ func (op Op) String() string {
 	return [...]string{Written: "written", Created: "created", Removed: "removed", Lost: "lost"}[op]
 }
 
+// named reports whether it is names that are new or gone, not what is in a file.
+func (op Op) named() bool { return op == Created || op == Removed }
+
 // A Change is one file that is not what it was. Directories are none: one that is
 // moved changes every file that was in it and every file that then is.
 type Change struct {
@@ -38,7 +41,7 @@ type Batch struct {
 	Count   int      // of all changes; past 10,000, a path may count more than once
 
 	// First and Last are when the first and the last of the changes were seen. A
-	// poll takes the file's own time where that can be right.
+	// poll takes the files' own times where these can be relied on.
 	First, Last time.Time
 }
 
@@ -59,12 +62,14 @@ const maxKnown = 10_000
 type changes struct {
 	ops         map[string]Op
 	more        int // changes that are not in ops
+	added       int // calls of add
 	first, last time.Time
 }
 
 // add takes one change in. It goes together with an earlier one of the same path:
 // what was created and is removed again has not changed.
 func (c *changes) add(path string, op Op) {
+	c.added++
 	was, known := c.ops[path]
 	switch {
 	case !known && len(c.ops) >= maxKnown:

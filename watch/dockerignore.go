@@ -18,7 +18,11 @@ type dockerignore struct {
 // readDockerignore reads dir's .dockerignore, nil where it has none or one that
 // docker would not take either.
 func readDockerignore(dir string) *dockerignore {
-	file, err := os.Open(filepath.Join(dir, dockerignoreName))
+	path := filepath.Join(dir, dockerignoreName)
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	file, err := os.Open(path)
 	if err != nil {
 		return nil
 	}

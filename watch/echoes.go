@@ -11,20 +11,11 @@ import (
 // is what people do, and a script that saves once a run has begun does it at the
 // same moment each time. So only runs that ended by themselves count as evidence,
 // and a muted file is one again when it changes while nothing is running.
-//
-// Under Restart, a file that is written in the middle of a run would end each one,
-// and there would be no evidence. So after some restarts in a row for the same file
-// at the same moment, the next is held back for a while, in case the run ends by
-// itself meanwhile. That delays a restart, and loses nothing.
 type echoes struct {
 	trails map[string]*trail
 	noted  map[string]time.Duration // in the run that is going on: when, from its begin
 	runs   int                      // that have ended by themselves
-	named  map[string]bool
-
-	streak int                      // restarts in a row for the same paths at the same moment:
-	paths  map[string]time.Duration // which, and when
-	worked time.Duration            // for how long a restart was held back with success
+	named  map[string]Kind
 }
 
 // A trail is what is known of a path, or of what comes and goes in a directory, the
@@ -60,7 +51,7 @@ func (e *echoes) note(b Batch, offset time.Duration) {
 func (e *echoes) collect(noted map[string]time.Duration, b Batch, offset time.Duration) {
 	for _, c := range b.Changes {
 		names := []string{c.Path}
-		if c.Op != Written && e.trails[c.Path] == nil {
+		if c.Op.named() && e.trails[c.Path] == nil {
 			names = append(names, inDir(c.Path))
 		}
 		for _, name := range names {
@@ -76,16 +67,13 @@ func inDir(path string) string {
 	return filepath.Dir(path) + string(filepath.Separator)
 }
 
-// ended takes in that the run has ended, by itself or not, while its restart was
-// held back or not. It returns the paths that are muted from now on.
-func (e *echoes) ended(byItself bool, held time.Duration) []string {
+// ended takes in that the run has ended, by itself or not, and returns the paths that
+// are muted from now on.
+func (e *echoes) ended(byItself bool) []string {
 	noted := e.noted
 	e.noted = nil
 	if !byItself {
 		return nil
-	}
-	if e.worked = held; held == 0 {
-		e.streak = 0
 	}
 	e.runs++
 	return e.weigh(noted)
@@ -104,7 +92,10 @@ func (e *echoes) late(b Batch, offset time.Duration, byItself bool) []string {
 // weigh adds what was noted in the last run that ended by itself to the evidence.
 func (e *echoes) weigh(noted map[string]time.Duration) (muted []string) {
 	if e.trails == nil {
-		e.trails, e.named = make(map[string]*trail), make(map[string]bool)
+		e.trails = make(map[string]*trail)
+	}
+	if e.named == nil {
+		e.named = make(map[string]Kind)
 	}
 	for name, offset := range noted {
 		t := e.trails[name]
@@ -126,14 +117,28 @@ func (e *echoes) weigh(noted map[string]time.Duration) (muted []string) {
 		t.run, t.offset = e.runs, offset
 		if !t.muted && t.enough() {
 			t.muted = true
-			if !e.named[name] && len(e.named) < MaxChanges {
-				e.named[name] = true
+			if e.named[name] != Muted && len(e.named) < MaxChanges {
+				e.named[name] = Muted
 				muted = append(muted, name)
 			}
 		}
 	}
 	slices.Sort(muted)
 	return muted
+}
+
+// unnamed returns those of the paths that were not named before, and from now on are.
+func (e *echoes) unnamed(paths []string) (suspected []string) {
+	for _, path := range paths {
+		if _, ok := e.named[path]; !ok && len(e.named) < MaxChanges {
+			if e.named == nil {
+				e.named = make(map[string]Kind)
+			}
+			e.named[path] = Suspected
+			suspected = append(suspected, path)
+		}
+	}
+	return suspected
 }
 
 // enough reports whether the evidence is.
@@ -160,7 +165,7 @@ func (e *echoes) begin() {
 func (e *echoes) forget(b Batch) {
 	for _, c := range b.Changes {
 		delete(e.trails, c.Path)
-		if c.Op != Written {
+		if c.Op.named() {
 			delete(e.trails, inDir(c.Path))
 		}
 	}
@@ -172,37 +177,5 @@ func (e *echoes) mutes(path string, op Op) bool {
 		return true
 	}
 	t := e.trails[inDir(path)]
-	return op != Written && t != nil && t.muted
-}
-
-// holds are by what number of restarts in a row the next is held back, and for how
-// long; the last is for all from there on.
-var holds = map[int]time.Duration{3: time.Second, 6: 2 * time.Second, 12: 3 * time.Second, 24: time.Hour}
-
-// hold returns for how long to hold back the restart that changes in a run call for.
-// held is that of earlier ones in the same run, zero if there were none.
-func (e *echoes) hold(b Batch, offset, held time.Duration) time.Duration {
-	paths := make(map[string]time.Duration)
-	e.collect(paths, b, offset)
-	same := len(e.paths) > 0
-	for name := range paths {
-		before, ok := e.paths[name]
-		_, dir := e.paths[inDir(name)]
-		same = same && (ok && (held > 0 || near(before, offset)) || dir)
-	}
-	switch {
-	case held > 0 && same:
-		return held
-	case held > 0:
-		e.streak, e.worked, e.paths = 0, 0, nil
-		return 0
-	case !same:
-		e.streak, e.worked = 0, 0
-	}
-	e.paths = paths
-	e.streak++
-	if e.worked > 0 {
-		return e.worked
-	}
-	return holds[min(e.streak, 24)]
+	return op.named() && t != nil && t.muted
 }

@@ -100,7 +100,7 @@ func TestPatternsMeanWhatGitSays(t *testing.T) {
 		"build/\n!dir/build/", "src/**", "src/**/x", "**/x", "**/b/x", "src/a/**", "src/**/b", "src/**/b/**", "src/**/c/x",
 		"**/foo/**", "/**/foo", "dir/**/foo", "dir/**/**/foo", "**/", "src/**/", "src/a**", "src/***/x",
 		"f?o", "[Ff]oo", "[!F]oo", "[^F]oo", "[a-e]", "[[:alpha:]]", "[[:upper:]]oo", "[[:nothing:]]", "[", "[a", "[]a]", "[!]a]",
-		"dir[/]a", "dir[!a]a", "dir[+-9]a", "dir?a", "src/[!b]", `\#x`, "#x", `\!x`, "!x", "x ", `x\ `, `x\  `, "x y", "x y   ",
+		"dir[/]a", "/dir[!a]a", "/dir[+-9]a", "/dir?a", "/d*a", "/dir[^-.]dir/a", "src/[!b]", `\#x`, "#x", `\!x`, "!x", "x ", `x\ `, `x\  `, "x y", "x y   ",
 		`a\*`, `a\\b`, `foo\`, `\foo`, "{a,b}", "{foo,b}", `\{a,b}`, "\\[a]", "é", "[é]", "?", "[-]", "[a-]", "[]-a]", "[--/]", `[\]]`, `[\-]`, "[^^]",
 		"foo\r\nb\r\n", "\ufefffoo", "foo\t", "//foo", "dir//foo", "/", "//", "!", "!/", "  ", "dir\\/foo", "dir/*", "dir/*/a", "*/*/*",
 	} {

@@ -6,20 +6,8 @@ import (
 	"time"
 )
 
-// resync looks at everything after events were lost, with new watches: some of the
-// old ones may be of directories that were moved.
-func (v *view) resync() {
-	if v.native != nil {
-		v.native.close()
-		v.open()
-		for dir := range v.posts {
-			if v.native != nil {
-				v.add(dir)
-			}
-		}
-	}
-	v.rescan(true, func(*dir) bool { return true })
-}
+// resync looks at everything after events were lost.
+func (v *view) resync() { v.rescan(true, func(*dir) bool { return true }) }
 
 // rootPoll is how often to look whether the roots are still where they were. No
 // event tells that a directory above one was moved.
@@ -36,25 +24,29 @@ func (v *view) interval() time.Duration {
 	return v.poll
 }
 
-// walk is one poll: it compares all that sends no events with the view, and returns
-// when the last of what it found has happened, the zero time if it found nothing.
-// That is the file's own time where it lies between the last poll and now.
-func (v *view) walk(last time.Time) time.Time {
-	before := v.found.count()
-	v.newest = time.Time{}
+// walk is one poll: it compares all that sends no events with the view. What it
+// finds is likely to have changed when the files themselves say, if that is since the
+// last poll; on this machine's own filesystems, that can be relied on.
+func (v *view) walk(last time.Time) (likely, latest time.Time) {
+	before := v.found.added
+	v.newest, v.foreign = time.Time{}, false
 	var which func(*dir) bool
 	if v.native == nil || v.polled > 0 {
 		which = func(d *dir) bool { return v.native == nil || d.polled }
 	}
 	v.rescan(false, which)
-	if v.found.count() == before {
-		return time.Time{}
+	v.renew()
+	if v.found.added == before {
+		return time.Time{}, time.Time{}
 	}
 	now := time.Now()
-	if v.newest.After(last) && v.newest.Before(now) {
-		return v.newest
+	if !v.newest.After(last) || !v.newest.Before(now) {
+		return now, now
 	}
-	return now
+	if latest = v.newest.Add(tick); v.foreign || latest.After(now) {
+		latest = now
+	}
+	return v.newest, latest
 }
 
 // rescan looks where the roots are, and scans the directories that which holds for;
@@ -98,6 +90,14 @@ func (v *view) descendants(d *dir, wrote bool, which func(*dir) bool) {
 func (v *view) moved(d *dir) bool {
 	info, err := os.Stat(d.path)
 	return err != nil || !info.IsDir() || id(info) != d.id && d.id != fileID{}
+}
+
+// renew reloads the rules if a file of them has changed.
+func (v *view) renew() {
+	if v.stale {
+		v.stale = false
+		v.reload()
+	}
 }
 
 // reload reads the rules again, and enters and drops directories as they now have

@@ -12,7 +12,10 @@ const (
 	// do in one save takes less than 10 ms here.
 	DefaultDebounce = 30 * time.Millisecond
 
-	// maxGrowth bounds by how much more a burst of many files has to be.
+	// longBurst is how long a burst has to be to be more than one save, however
+	// many pieces that comes in. maxGrowth bounds what many files, or a long burst,
+	// take longer: a program that writes 3,000 files pauses now and then.
+	longBurst = 250 * time.Millisecond
 	maxGrowth = 500 * time.Millisecond
 
 	// maxBurst is how long a burst goes on at most before what has changed so far
@@ -30,9 +33,10 @@ type source interface {
 	lose()
 	// look adds to what was found the changes that the events were about.
 	look()
-	// walk does so for what sends no events, and returns when the last of it was
-	// changed, zero if nothing has. last is when walk was called before.
-	walk(last time.Time) time.Time
+	// walk does so for what sends no events, and returns when that is likely to
+	// have changed, and the latest that it can have; zero if nothing has. last is
+	// when walk was called before.
+	walk(last time.Time) (likely, latest time.Time)
 	// interval is how often to walk, 0 for never.
 	interval() time.Duration
 	// busy reports that more changes are sure to come.
@@ -59,11 +63,14 @@ func (s *settler) run(done <-chan struct{}, batches chan<- Batch) {
 	defer poll.Stop()
 	settled.Stop()
 	poll.Stop()
-	polling := false
+	var interval time.Duration
 	for {
-		if interval := s.interval(); interval > 0 && !polling {
-			polling = true
-			poll.Reset(interval)
+		if now := s.interval(); now != interval {
+			interval = now
+			poll.Stop()
+			if interval > 0 {
+				poll.Reset(interval)
+			}
 		}
 		events, lost := s.events()
 		var deliver chan<- Batch
@@ -87,13 +94,8 @@ func (s *settler) run(done <-chan struct{}, batches chan<- Batch) {
 		case <-settled.C:
 			s.settle(settled)
 		case <-poll.C:
-			polling = false
-			if s.interval() == 0 {
-				break
-			}
 			took := s.walkNow(settled)
-			polling = true
-			poll.Reset(max(s.interval()-took, took)) // at most half of the time
+			poll.Reset(max(interval-took, took)) // at most half of the time
 		}
 	}
 }
@@ -110,15 +112,15 @@ func (s *settler) touch(t time.Time, timer *time.Timer) {
 	}
 }
 
-// due is when the burst may be over. The more files have changed, the longer it
-// must have been quiet: a program that writes 3,000 files pauses now and then.
+// due is when the burst may be over: the more files have changed, and the longer it
+// has been going on, the longer it must have been quiet.
 func (s *settler) due() time.Time {
-	quiet := s.debounce
+	growth := max(0, s.last.Sub(s.first)-longBurst)
 	if n := s.found.count(); n > 1 {
-		quiet += min(s.debounce*time.Duration(bits.Len(uint(n-1))), maxGrowth)
+		growth += s.debounce * time.Duration(bits.Len(uint(n-1)))
 	}
-	due := s.last.Add(quiet)
-	if limit := s.first.Add(maxBurst); due.After(limit) {
+	due := s.last.Add(s.debounce + min(growth, maxGrowth))
+	if limit := s.first.Add(max(maxBurst, s.debounce)); due.After(limit) {
 		return limit
 	}
 	return due
@@ -156,10 +158,10 @@ func (s *settler) settle(timer *time.Timer) {
 // walkNow walks once and returns how long it took.
 func (s *settler) walkNow(timer *time.Timer) time.Duration {
 	begin := time.Now()
-	if at := s.walk(s.walked); !at.IsZero() {
-		s.touch(at, timer)
-		s.found.span(at)
-		s.found.span(time.Now()) // a file's time is not to be relied on for the last
+	if likely, latest := s.walk(s.walked); !likely.IsZero() {
+		s.touch(likely, timer)
+		s.found.span(likely)
+		s.found.span(latest)
 	}
 	s.walked = begin
 	return time.Since(begin)

@@ -67,16 +67,16 @@ func (s *script) look() {
 	clear(s.noted)
 }
 
-func (s *script) walk(last time.Time) (newest time.Time) {
+func (s *script) walk(last time.Time) (likely, latest time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.walks.Add(1)
 	for _, at := range s.onDisk {
 		s.found.add(fmt.Sprint(at.Sub(s.started)), Written)
-		newest = at
+		likely, latest = at, at
 	}
 	s.onDisk = nil
-	return newest
+	return likely, latest
 }
 
 func (s *script) save(name string) { s.sent <- fsnotify.Event{Name: name, Op: fsnotify.Write} }
@@ -156,6 +156,21 @@ func TestManyFilesSettleLonger(t *testing.T) {
 	}
 }
 
+func TestALongBurstSettlesLonger(t *testing.T) {
+	for lasts, want := range map[time.Duration]time.Duration{250 * ms: 30 * ms, 300 * ms: 80 * ms, 750 * ms: 530 * ms, 2000 * ms: 530 * ms} {
+		settling(t, func(s *script) {
+			s.run()
+			for time.Since(s.started) < lasts {
+				s.save("a")
+				time.Sleep(10 * ms)
+			}
+			s.save("a")
+			s.expect(lasts+want, "a")
+			s.quiet(time.Hour)
+		})
+	}
+}
+
 func TestAPauseInABurst(t *testing.T) {
 	settling(t, func(s *script) {
 		s.run()
@@ -183,7 +198,7 @@ func TestWritingWithoutEndIsDelivered(t *testing.T) {
 		}()
 		s.expect(5*time.Second, "log")
 		s.expect(5*time.Second+ms+5*time.Second, "a", "log")
-		s.expect(3999*3*ms+30*ms, "log")
+		s.expect(3999*3*ms+530*ms, "log")
 		s.quiet(time.Hour)
 	})
 }
@@ -231,7 +246,7 @@ func TestGitAtWorkIsWaitedFor(t *testing.T) {
 		s.save("b")
 		time.Sleep(100 * ms)
 		s.locked.Store(false)
-		s.expect(520*ms, "a", "b") // looked at every 30 ms
+		s.expect(610*ms, "a", "b") // when a burst of 400 ms has settled
 
 		s.started = time.Now()
 		s.locked.Store(true) // for good

@@ -11,17 +11,17 @@ type stamp struct {
 	size  int64
 	mtime int64 // nanoseconds since 1970
 	inode uint64
-	kind  kind
+	kind  fileKind
 
 	// fresh says that the file was changed so shortly before it was looked at
 	// that a further change may leave the rest of the stamp as it is.
 	fresh bool
 }
 
-type kind uint8
+type fileKind uint8
 
 const (
-	absent kind = iota // or nothing that is watched: a socket, a device
+	absent fileKind = iota // or nothing that is watched: a socket, a device
 	file
 	executable
 	link

@@ -2,9 +2,11 @@ package watch
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -25,11 +27,13 @@ type view struct {
 	polled int                      // directories and roots that send none
 	poll   time.Duration            // how often to poll; zero if nobody said
 
-	noted  map[string]bool // paths to look at; true for one that was written to
-	lost   bool            // everything is to be looked at
-	stale  bool            // rules have changed
-	found  *changes
-	newest time.Time // of the files that a poll found changed
+	noted map[string]bool // paths to look at; true for one that was written to
+	lost  bool            // everything is to be looked at
+	stale bool            // rules have changed
+	found *changes
+
+	newest  time.Time // of the files that a poll found changed
+	foreign bool      // newest can't be relied on
 
 	changed func() // the mode has
 	notice  func(text, hint string)
@@ -215,9 +219,10 @@ func (v *view) compare(d *dir, name string, s stamp, wrote, quiet bool) {
 	}
 	if path := filepath.Join(d.path, name); !quiet && !d.rules.ignores(path, false) {
 		v.found.add(path, op)
-		if t := time.Unix(0, s.mtime); op != Removed && t.After(v.newest) {
+		if t := time.Unix(0, s.mtime); t.After(v.newest) {
 			v.newest = t
 		}
+		v.foreign = v.foreign || op == Removed || d.remote != ""
 	}
 }
 
@@ -239,16 +244,16 @@ func (d *dir) stamp(info fs.FileInfo) stamp {
 // unreadable is called when d can't be read. A directory that is gone is left for
 // its event, or the directory above it, to tell.
 func (v *view) unreadable(d *dir, err error) {
-	if errors.Is(err, fs.ErrNotExist) || d.blind {
-		return
-	}
-	if info, err := os.Lstat(d.path); err != nil || !info.IsDir() {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || d.blind {
 		return
 	}
 	d.blind = true
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
 	if !v.noticed[d.path] && len(v.noticed) < MaxChanges {
 		v.noticed[d.path] = true
-		v.notice("can't watch "+err.Error(), "ignore it, or make it readable")
+		v.notice(fmt.Sprintf("can't watch %s: %v", d.path, err), "ignore it, or make it readable")
 	}
 }
 
@@ -262,10 +267,7 @@ func (v *view) look() {
 		v.check(path, wrote)
 	}
 	clear(v.noted)
-	if v.stale {
-		v.stale = false
-		v.reload()
-	}
+	v.renew()
 }
 
 // check compares one path with the view.

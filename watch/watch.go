@@ -49,8 +49,9 @@ type Tree struct {
 	Poll time.Duration
 
 	// Debounce is how long a file has to be left alone until it has settled, zero
-	// means DefaultDebounce. A burst of many files takes up to 500 ms longer, and
-	// one that does not end is delivered every 5 s.
+	// means DefaultDebounce. A burst of many files, or of more than 250 ms, takes up
+	// to 500 ms longer, and one that does not end is delivered every 5 s. While git
+	// changes the working tree, nothing settles.
 	Debounce time.Duration
 
 	// Notice is told what the user should know, and what to do about it: that
@@ -83,6 +84,9 @@ func (t *Tree) Start(ctx context.Context) (*Watcher, error) {
 	debounce := t.Debounce
 	if debounce <= 0 {
 		debounce = DefaultDebounce
+	}
+	if t.Poll > 0 {
+		debounce = max(debounce, tick) // or a file could change in the tick after it was delivered
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	batches := make(chan Batch)

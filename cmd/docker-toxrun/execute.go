@@ -163,6 +163,7 @@ func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdi
 	}
 	defer connected.Close()
 	screen := openTerminal(std)
+	defer screen.close()
 	c, err := o.command(connected, t, screen, what)
 	if err != nil {
 		return err

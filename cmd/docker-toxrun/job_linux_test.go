@@ -6,8 +6,11 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
 )
@@ -88,8 +91,8 @@ func TestSuspendAndForeground(t *testing.T) {
 				s.out.expect(t, "tick 3\r\n")
 				s.enter("\x1a")
 				s.out.expect(t, "Stopped")
+				s.says(t, "echo $((6*7))", "42") // docker stops before its plugin does
 				stopped(t, e, token)
-				s.says(t, "echo $((6*7))", "42")
 
 				s.enter("fg\n")
 				s.out.expect(t, "fg\r\n")
@@ -101,6 +104,55 @@ func TestSuspendAndForeground(t *testing.T) {
 			})
 		})
 	}
+}
+
+// docker stops at once, its plugin only when the command has: who is quick with fg
+// finds a job that goes on.
+func TestForegroundBeforeTheCommandIsStopped(t *testing.T) {
+	t.Parallel()
+	fakeOnly(t, func(t *testing.T, e enginetest.Target) {
+		needProgram(t, "docker")
+		s := openShell(t, e)
+		shell := s.foreground(t)
+		s.enter(`docker toxrun -T exec sh -c 'trap "exit 7" INT; while :; do echo tick; sleep 0.1; done'` + "\n")
+		s.out.expect(t, "\ntick\r\n")
+		asked, hold := newTranscript(), make(chan struct{})
+		release := sync.OnceFunc(func() { close(hold) })
+		t.Cleanup(release)
+		e.Engine.Fault(slow(asked, hold))
+		s.enter("\x1a")
+		s.out.expect(t, "Stopped")
+		asked.expect(t, "asked")
+		s.enter("fg\n")
+		for deadline := time.Now().Add(waitLimit); s.foreground(t) == shell; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the job is not in the foreground")
+			}
+		}
+		release()
+		s.out.expect(t, "fg\r\n")
+		for range 10 { // more than were on their way
+			s.out.expect(t, "\ntick\r")
+		}
+		s.enter("\x03")
+		s.out.expect(t, "$ ")
+		s.says(t, "echo status $?", "status 7")
+	})
+}
+
+// foreground is the process group that has the terminal.
+func (s *screen) foreground(t testing.TB) int {
+	t.Helper()
+	conn, err := s.master.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group int
+	conn.Control(func(fd uintptr) { group, err = unix.IoctlGetInt(int(fd), unix.TIOCGPGRP) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return group
 }
 
 // stopped waits until all processes of a command are stopped.

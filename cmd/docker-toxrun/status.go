@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"syscall"
 	"time"
 
@@ -55,10 +56,16 @@ type messages struct {
 	ending string // of a line: a terminal in raw mode needs a carriage return
 }
 
-func (m messages) say(line string) {
+func (m messages) say(text string) {
 	if !m.quiet {
-		_, _ = io.WriteString(m, "toxrun: "+line+m.ending)
+		_, _ = io.WriteString(m, "toxrun: "+oneLine(text)+m.ending)
 	}
+}
+
+// oneLine makes one line of what a library or a program may have said in several.
+func oneLine(text string) string {
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
+	return strings.Join(lines, " ")
 }
 
 // status turns what became of a command into toxrun's exit status, and says what

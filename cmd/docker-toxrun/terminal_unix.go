@@ -86,14 +86,40 @@ func holdPipe() func() {
 	return func() { signal.Stop(pipe) }
 }
 
+// followJob keeps the signals by which a shell stops us and lets us go on, in their
+// order, for suspend.
+func (t *terminal) followJob() {
+	t.job = make(chan os.Signal, 16)
+	for _, sig := range []os.Signal{syscall.SIGTSTP, syscall.SIGCONT} {
+		if !signal.Ignored(sig) {
+			signal.Notify(t.job, sig)
+		}
+	}
+}
+
 // suspend stops this process as ^Z would have, with the terminal as the shell
-// wants it, and returns when it goes on.
+// wants it, and returns when it goes on. With docker in front the shell need not
+// wait for us: a job that it has continued meanwhile goes on.
 func (t *terminal) suspend() {
-	goesOn := make(chan os.Signal, 1)
-	signal.Notify(goesOn, syscall.SIGCONT)
-	defer signal.Stop(goesOn)
-	if syscall.Kill(syscall.Getpid(), syscall.SIGSTOP) == nil {
-		<-goesOn
+	for continued := false; ; {
+		select {
+		case sig := <-t.job:
+			continued = sig == syscall.SIGCONT
+			continue
+		default:
+		}
+		if continued {
+			return
+		}
+		break
+	}
+	if syscall.Kill(syscall.Getpid(), syscall.SIGSTOP) != nil {
+		return
+	}
+	for sig := range t.job {
+		if sig == syscall.SIGCONT {
+			return
+		}
 	}
 }
 

@@ -34,6 +34,8 @@ func receiveSignals() (<-chan os.Signal, func()) {
 
 func holdPipe() func() { return func() {} }
 
+func (t *terminal) followJob() {}
+
 func (t *terminal) suspend() {}
 
 // lookTime is how often the window's size is looked at: no signal tells.

@@ -130,7 +130,9 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 		return err
 	}
 	defer watcher.Close()
-	run := &watching{watched: container, options: w, what: what, screen: openTerminal(std), quit: quit}
+	screen := openTerminal(std)
+	defer screen.close()
+	run := &watching{watched: container, options: w, what: what, screen: screen, quit: quit}
 	defer func() {
 		if spare := run.takeSpare(); spare != nil {
 			spare.Close()

@@ -89,6 +89,7 @@ func limitTo(t *testing.T, limit string, n int) bool {
 }
 
 func TestTooFewWatchesFromTheStart(t *testing.T) {
+	t.Parallel()
 	if !limitTo(t, "max_inotify_watches", 10) {
 		return
 	}
@@ -114,6 +115,7 @@ func TestTooFewWatchesFromTheStart(t *testing.T) {
 }
 
 func TestTooFewWatchesLater(t *testing.T) {
+	t.Parallel()
 	if !limitTo(t, "max_inotify_watches", 10) {
 		return
 	}
@@ -140,6 +142,7 @@ func TestTooFewWatchesLater(t *testing.T) {
 }
 
 func TestTooFewInstances(t *testing.T) {
+	t.Parallel()
 	if !limitTo(t, "max_inotify_instances", 0) {
 		return
 	}
@@ -151,4 +154,49 @@ func TestTooFewInstances(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "a.py"), "2")
 	w.expect("~a.py")
+}
+
+// An ignored directory is not even looked into.
+func TestAnIgnoredDirectoryNeedNotBeReadable(t *testing.T) {
+	if os.Getuid() == 0 {
+		asNobody(t)
+		return
+	}
+	dir := t.TempDir()
+	tree(t, dir, "a.py", "node_modules/", "secret/x", "closed/x")
+	for _, name := range []string{"node_modules", "secret", "closed"} {
+		path := filepath.Join(dir, name)
+		must(t, os.Chmod(path, 0))
+		defer os.Chmod(path, 0o700)
+	}
+	w := watch(t, dir, Tree{Ignore: []string{"secret"}})
+	if n := <-w.notices; !strings.Contains(n, "can't watch "+filepath.Join(dir, "closed")+": permission denied\nignore it") {
+		t.Errorf("notice: %s", n)
+	}
+	w.expectNone()
+	must(t, os.Chmod(filepath.Join(dir, "closed"), 0o700))
+	w.expect("+closed/x") // it was never seen before
+	tree(t, dir, "closed/y")
+	w.expect("+closed/y")
+}
+
+// What the rules come to ignore gives its watches back, and what they don't any more
+// gets some.
+func TestWatchesFollowTheRules(t *testing.T) {
+	dir := t.TempDir()
+	tree(t, dir, "src/a.py", "gen/x", "gen/deep/y")
+	w := watch(t, dir, Tree{})
+	if n := watches(t); n != 4 {
+		t.Errorf("%d watches, want 4", n)
+	}
+	write(t, filepath.Join(dir, ".gitignore"), "gen\n")
+	w.expect("+.gitignore")
+	if n := watches(t); n != 2 {
+		t.Errorf("%d watches, want 2", n)
+	}
+	must(t, os.Remove(filepath.Join(dir, ".gitignore")))
+	w.expect("-.gitignore")
+	if n := watches(t); n != 4 {
+		t.Errorf("%d watches, want 4", n)
+	}
 }

@@ -2,24 +2,15 @@ package watch
 
 import (
 	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 )
-
-// sh runs a script in dir.
-func sh(t testing.TB, dir, script string) {
-	t.Helper()
-	cmd := exec.Command("sh", "-euc", script)
-	cmd.Dir = dir
-	cmd.Env = append(gitEnv(), "LC_ALL=C")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", script, err, out)
-	}
-}
 
 // The changes that people, editors and tools make, each of which is one batch.
 var changeTests = []struct {
@@ -85,6 +76,140 @@ func changeTree(t testing.TB) string {
 	must(t, os.Symlink("target", filepath.Join(dir, "link")))
 	age(t, dir)
 	return dir
+}
+
+// Directories are watched wherever they come to, also if that is found before the
+// event that they have left is taken.
+func TestDirectoriesThatMoveStayWatched(t *testing.T) {
+	dir := t.TempDir()
+	tree(t, dir, "a/b/c/f", "a/g", "x/h")
+	age(t, dir)
+	w := watch(t, dir, Tree{})
+	join := func(name string) string { return filepath.Join(dir, name) }
+	rename := func(from, to string) { must(t, os.Rename(join(from), join(to))) }
+	for i := range 5 {
+		must(t, os.Mkdir(join("new"), 0o777))
+		rename("a/b", "new/b")
+		w.expect("-a/b/c/f", "+new/b/c/f")
+		rename("new/b/c", "x/c")
+		rename("new", "x/c/new")
+		w.expect("-new/b/c/f", "+x/c/f")
+		rename("x", "y")
+		rename("a", "x")
+		rename("y", "a")
+		w.expect("-a/g", "+a/h", "-x/c/f", "-x/h", "+x/g", "+a/c/f")
+		for _, name := range []string{"a/h", "x/g", "a/c/f"} {
+			appendTo(t, join(name), fmt.Sprint(i))
+			w.expect("~" + name)
+		}
+		tree(t, dir, "a/c/new/b/deep/n")
+		w.expect("+a/c/new/b/deep/n")
+
+		must(t, os.RemoveAll(join("a/c/new")))
+		rename("a", "y")
+		rename("x", "a")
+		rename("y", "x")
+		must(t, os.Mkdir(join("a/b"), 0o777))
+		rename("x/c", "a/b/c")
+		w.model(nil)
+		if n := watches(t); n != 5 {
+			t.Fatalf("%d watches", n)
+		}
+	}
+}
+
+// model takes batches until all that has happened so far has settled. It adds what was
+// created to files, and takes out what was removed.
+func (w *watched) model(files map[string]bool) {
+	w.t.Helper()
+	sentinel := filepath.Join(w.dir, "sentinel")
+	for n := 0; ; n++ {
+		write(w.t, sentinel, fmt.Sprint(n))
+		b := w.next()
+		for _, c := range b.Changes {
+			name, _ := filepath.Rel(w.dir, c.Path)
+			if files == nil || c.Path == sentinel {
+				continue
+			}
+			if (c.Op == Created) == files[name] {
+				w.t.Errorf("%s %v, which is there: %v", name, c.Op, files[name])
+			}
+			if files[name] = true; c.Op == Removed {
+				delete(files, name)
+			}
+		}
+		if len(b.Changes) == 1 && n > 0 {
+			return
+		}
+	}
+}
+
+// After any changes in any order, however fast, what was reported is what there is,
+// each directory is watched, and each file is.
+func TestRandomChanges(t *testing.T) {
+	t.Run("events", func(t *testing.T) { randomChanges(t, Tree{Debounce: 3 * time.Millisecond}, 25) })
+	t.Run("polling", func(t *testing.T) { randomChanges(t, Tree{Poll: 10 * time.Millisecond}, 10) })
+}
+
+func randomChanges(t *testing.T, config Tree, rounds int) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	dir := t.TempDir()
+	tree(t, dir, "a/b/f", "a/g", "b/c/d/h", "i")
+	age(t, dir)
+	w := watch(t, dir, config)
+	files := map[string]bool{"a/b/f": true, "a/g": true, "b/c/d/h": true, "i": true}
+	any := func() string { // a path that may be there or not
+		path := dir
+		for range 1 + random.IntN(4) {
+			path = filepath.Join(path, string(rune('a'+random.IntN(5))))
+		}
+		return path
+	}
+	for range rounds {
+		for range 1 + random.IntN(20) {
+			switch random.IntN(6) {
+			case 0:
+				os.MkdirAll(any(), 0o777)
+			case 1:
+				os.RemoveAll(any())
+			case 2, 3:
+				os.Rename(any(), any())
+			default:
+				os.WriteFile(any(), []byte("x"), 0o666)
+			}
+		}
+		w.model(files)
+		there, dirs := map[string]bool{}, 0
+		filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+			if e.IsDir() {
+				dirs++
+			} else if e.Name() != "sentinel" {
+				name, _ := filepath.Rel(dir, path)
+				there[name] = true
+			}
+			return nil
+		})
+		if !maps.Equal(there, files) {
+			t.Fatalf("there are %v, reported %v", there, files)
+		}
+		if n := watches(t); n != dirs && config.Poll == 0 {
+			t.Fatalf("%d watches, %d directories", n, dirs)
+		}
+		for name := range files {
+			appendTo(t, filepath.Join(dir, name), "x")
+		}
+		for left := len(files); left > 0; {
+			for _, c := range w.next().Changes {
+				if name, _ := filepath.Rel(dir, c.Path); c.Op == Written && files[name] {
+					left--
+				} else if name != "sentinel" { // of which a second half may be late
+					t.Fatalf("%v %s", c.Op, c.Path)
+				}
+			}
+		}
+	}
 }
 
 func TestEachChangeIsOneBatch(t *testing.T) {
