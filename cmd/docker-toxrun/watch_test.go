@@ -333,3 +333,34 @@ func BenchmarkWatchSave(b *testing.B) {
 		})
 	}
 }
+
+// A save during a run, step by step: until it has settled, until nothing is left of
+// the old run, and until the new one's first byte is here.
+func BenchmarkWatchRestart(b *testing.B) {
+	for _, name := range []string{"fake", "real"} {
+		b.Run(name, func(b *testing.B) {
+			bench := newBench(b, "echo begun; exec sleep 1000", name == "real")
+			for i := range 20 {
+				bench.put(fmt.Sprintf("%d.py", i), "")
+			}
+			w := bench.watch()
+			w.err.expect(b, "begun")
+			steps := map[string]time.Duration{}
+			for i := range b.N {
+				last := time.Now()
+				step := func(name string) { steps[name] += time.Since(last); last = time.Now() }
+				bench.put(fmt.Sprintf("%d.py", i%20), fmt.Sprint(i))
+				w.skip("changed")
+				step("settling")
+				w.skip("run-ended")
+				step("signalling")
+				w.skip("run-started")
+				w.err.expect(b, "begun")
+				step("exec-and-first-byte")
+			}
+			for name, took := range steps {
+				b.ReportMetric(float64(took.Microseconds())/1000/float64(b.N), "ms-"+name+"/op")
+			}
+		})
+	}
+}
