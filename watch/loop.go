@@ -57,8 +57,8 @@ type Loop struct {
 	// more than one run. The error goes to Event, and no further.
 	Run func(ctx context.Context, batch Batch) error
 
-	OnBusy      Policy
-	SkipInitial bool // wait for the first change, instead of running at once
+	OnBusy      Policy // what a change does while a run is going on; zero is Restart
+	SkipInitial bool   // wait for the first change, instead of running at once
 
 	// Commands are what the user asks for. A nil channel asks for nothing.
 	Commands <-chan Command

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// DefaultDebounce is how long a file has to be left alone. What vim, sed and mv
-	// do in one save takes less than 10 ms here.
+	// DefaultDebounce is how long a file has to be left alone: long enough for all
+	// that vim, sed -i or mv does in one save, and too short to be noticed.
 	DefaultDebounce = 30 * time.Millisecond
 
 	// longBurst is how long a burst has to be to be more than one save, however

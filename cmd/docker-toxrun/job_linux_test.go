@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -205,10 +206,7 @@ func TestSuspendWithATerminal(t *testing.T) {
 		s.enter(`docker-toxrun exec sh -c 'echo $((6*7)); read key; echo "key $key, $(stty size)"; exit 7' ` + token + "\n")
 		s.out.expect(t, "42\r\n")
 		s.raw(t)
-		kill := exec.Command("pkill", "-TSTP", "-f", "^docker-toxrun exec .* "+token+"$")
-		if out, err := kill.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
+		syscall.Kill(pidOf(t, "docker-toxrun", token), syscall.SIGTSTP)
 		s.out.expect(t, "Stopped")
 		s.says(t, "echo $((6*8))", "48")
 		s.resize(t, 50, 150)

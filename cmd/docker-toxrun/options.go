@@ -139,7 +139,7 @@ func (o *options) complete() error {
 // query is the part of the options that says which container is wanted.
 func (o *options) query(engine string) (compose.Query, error) {
 	dir, err := os.Getwd()
-	if err != nil {
+	if err != nil && o.container == "" {
 		return compose.Query{}, errors.New("the current directory is gone: " + err.Error())
 	}
 	return compose.Query{

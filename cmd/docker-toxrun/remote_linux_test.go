@@ -311,8 +311,8 @@ func freePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// A context's own certificates are used.
-func TestContextWithTLS(t *testing.T) {
+// The certificates are a context's, or those of docker's options.
+func TestCertificates(t *testing.T) {
 	t.Parallel()
 	docker := needProgram(t, "docker")
 	e := enginetest.Fake(t, enginetest.Container{})
@@ -325,7 +325,13 @@ func TestContextWithTLS(t *testing.T) {
 	if out, err := create.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, args := range [][]string{{"docker-toxrun", "--context", "secure"}, {"docker", "--context", "secure", "toxrun"}} {
+	options := []string{"--tlsverify", "--tlscacert", dir + "/ca.pem", "--tlscert", dir + "/cert.pem", "--tlskey", dir + "/key.pem", "-H", host}
+	for _, args := range [][]string{
+		{"docker-toxrun", "--context", "secure"},
+		{"docker", "--context", "secure", "toxrun"},
+		append([]string{"docker-toxrun"}, options...),
+		append(append([]string{"docker"}, options...), "toxrun"),
+	} {
 		cmd := exec.Command(args[0], append(args[1:], "exec", "cat")...)
 		cmd.Env = env
 		cmd.Stdin = strings.NewReader("secure")

@@ -320,6 +320,9 @@ func (w *watching) event(e watch.Event) {
 	case watch.Muted:
 		w.report.notice(fmt.Sprintf("%s changes in every run, so a run writes it: it starts no more of them", printable(e.Path)),
 			"ignore it with --ignore, x-toxrun.watch.ignore or .gitignore")
+	case watch.Suspected:
+		w.report.notice(fmt.Sprintf("%s ends each run at the same moment, so a run may write it: the next restarts for it wait", printable(e.Path)),
+			"ignore it with --ignore, x-toxrun.watch.ignore or .gitignore")
 	case watch.Paused:
 		w.report.notice("paused", "")
 	case watch.Resumed:
