@@ -223,8 +223,8 @@ func TestSlowReceiverGetsEverything(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		t.Parallel()
-		var wait sync.WaitGroup
 		for _, size := range []int64{500_000, 1_500_000, 50_000_000} {
+			var wait sync.WaitGroup
 			for i := range 20 {
 				wait.Go(func() {
 					receiver := &sleeper{time: 8 * time.Second}
@@ -235,8 +235,8 @@ func TestSlowReceiverGetsEverything(t *testing.T) {
 					}
 				})
 			}
+			wait.Wait()
 		}
-		wait.Wait()
 	})
 }
 

@@ -14,25 +14,42 @@ func TestAThousandSavesASecondAreOneBatch(t *testing.T) {
 	tree(t, dir, "a.py")
 	w := watch(t, dir, Tree{})
 	path := filepath.Join(dir, "a.py")
+	for range 10 {
+		longest, early := saves(w, path)
+		if longest >= DefaultDebounce { // this machine had no time for them: no such burst
+			t.Logf("the saves paused for %v", longest)
+			w.next()
+			continue
+		}
+		if early != nil {
+			t.Fatalf("a batch before the end: %v", *early)
+		}
+		w.expect("~a.py")
+		w.expectNone()
+		return
+	}
+	t.Fatal("no burst of a thousand saves a second was to be had")
+}
+
+// saves saves a file a thousand times a second for two seconds. It returns the longest
+// time between two saves, and the first batch that came meanwhile, or nil.
+func saves(w *watched, path string) (longest time.Duration, early *Batch) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	done := make(chan int)
-	go func() {
-		begin, n := time.Now(), 0
-		for ; time.Since(begin) < 2*time.Second; n++ {
-			<-tick.C
-			os.WriteFile(path, fmt.Append(nil, n), 0o666)
+	last := time.Now()
+	for begin, n := last, 0; time.Since(begin) < 2*time.Second; n++ {
+		<-tick.C
+		os.WriteFile(path, fmt.Append(nil, n), 0o666)
+		longest, last = max(longest, time.Since(last)), time.Now()
+		select {
+		case b := <-w.C:
+			if early == nil {
+				early = &b
+			}
+		default:
 		}
-		done <- n
-	}()
-	select {
-	case b := <-w.C:
-		t.Fatalf("a batch before the end: %v", b)
-	case n := <-done:
-		t.Logf("%d saves", n)
 	}
-	w.expect("~a.py")
-	w.expectNone()
+	return longest, early
 }
 
 // A save is seen even if it leaves size and time what they were, as one in the same

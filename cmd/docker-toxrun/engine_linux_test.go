@@ -45,9 +45,14 @@ func TestEngineIsKilled(t *testing.T) {
 		p.exits(t, 125, 5*time.Second)
 	}
 	asked.exits(t, failure, 5*time.Second)
-	for _, said := range []string{plain.err.String(), plugin.err.String(), strings.ReplaceAll(s.out.String(), "\r", ""), asked.err.String()} {
+	for name, said := range map[string]string{
+		"plain":         plain.err.String(),
+		"with docker":   plugin.err.String(),
+		"on a terminal": strings.ReplaceAll(s.out.String(), "\r", ""),
+		"interrupted":   asked.err.String(),
+	} {
 		if !strings.HasPrefix(said, "toxrun: ") || strings.Count(said, "\n") != 1 || !strings.Contains(said, "still be running") {
-			t.Errorf("the user is told %q, want one line about the engine", said)
+			t.Errorf("%s: the user is told %q, want one line that says what became of the command", name, said)
 		}
 	}
 	s.restored(t, before)

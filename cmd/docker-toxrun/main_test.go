@@ -70,6 +70,20 @@ func needProgram(t testing.TB, name string) string {
 	return path
 }
 
+// dockerVersion is the major version of docker, the program.
+func dockerVersion(t testing.TB) int {
+	t.Helper()
+	out, err := exec.Command(needProgram(t, "docker"), "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var major int
+	if _, err := fmt.Sscanf(string(out), "Docker version %d.", &major); err != nil {
+		t.Fatalf("%s: %v", out, err)
+	}
+	return major
+}
+
 // home gives a user an empty home directory, as far as docker is concerned, with
 // the program among docker's plugins. It returns the variables that say so.
 func home(t testing.TB, dir string) []string {

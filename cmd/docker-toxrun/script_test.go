@@ -26,22 +26,27 @@ import (
 const scripts = "testdata/script"
 
 // Each script runs on both engines. A line that is for one of them has [fake] or
-// [real] in front, and a script that is, ends with stop on the other one.
+// [real] in front, and a script that is, ends with stop on the other one. For what
+// docker itself has learned lately there is [docker-25].
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"fake", "real"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			docker := dockerVersion(t)
 			testscript.Run(t, testscript.Params{
 				Dir:                scripts,
 				RequireUniqueNames: true,
 				UpdateScripts:      os.Getenv("TOXRUN_UPDATE_SCRIPTS") != "",
 				Setup:              func(env *testscript.Env) error { return setStage(env, name == "real") },
 				Condition: func(cond string) (bool, error) {
-					if cond != "fake" && cond != "real" {
-						return false, fmt.Errorf("there is no condition %s", cond)
+					switch cond {
+					case "fake", "real":
+						return cond == name, nil
+					case "docker-25":
+						return docker >= 25, nil
 					}
-					return cond == name, nil
+					return false, fmt.Errorf("there is no condition %s", cond)
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"exits":    exits,
