@@ -38,13 +38,15 @@ func TestEngineIsKilled(t *testing.T) {
 	s.out.expect(t, "ready\r\n")
 	asked := start(t, in(t, e, "docker-toxrun", "exec", "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"))
 	asked.out.expect(t, "ready\n")
-	asked.Process.Signal(syscall.SIGTERM) // its grace of 10 s has begun
+	asked.Process.Signal(syscall.SIGTERM) // its grace of 10 s begins
 
 	kill()
 	for _, p := range []*process{plain, plugin, onTerminal} {
 		p.exits(t, 125, 5*time.Second)
 	}
 	asked.exits(t, failure, 5*time.Second)
+	s.restored(t, before)
+	s.end()
 	for name, said := range map[string]string{
 		"plain":         plain.err.String(),
 		"with docker":   plugin.err.String(),
@@ -55,7 +57,6 @@ func TestEngineIsKilled(t *testing.T) {
 			t.Errorf("%s: the user is told %q, want one line that says what became of the command", name, said)
 		}
 	}
-	s.restored(t, before)
 
 	next := start(t, in(t, e, "docker-toxrun", "exec", "true"))
 	next.exits(t, 125, 5*time.Second)

@@ -82,6 +82,12 @@ func (s *screen) start(t testing.TB, cmd *exec.Cmd) *process {
 	return p
 }
 
+// end takes the terminal away when its processes are gone; out then has it all.
+func (s *screen) end() {
+	s.tty.Close()
+	<-s.read
+}
+
 func (s *screen) enter(text string) { io.WriteString(s.master, text) }
 
 // mode is what stty -g shows.
@@ -313,8 +319,7 @@ func TestEnvironmentOnATerminal(t *testing.T) {
 			cmd.Env = append(cmd.Env, more...)
 			p := s.start(t, cmd)
 			p.exits(t, 0, waitLimit)
-			s.tty.Close()
-			<-s.read
+			s.end()
 			var list []string
 			for line := range strings.Lines(s.out.String()) {
 				name, _, _ := strings.Cut(line, "=")
