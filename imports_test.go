@@ -16,7 +16,7 @@ const module = "github.com/toxrun/docker-toxrun"
 var imports = map[string]struct{ ours, theirs []string }{
 	"": {},
 	"/cmd/docker-toxrun": {
-		ours: []string{"", "/compose", "/compose/load", "/execproxy", "/watch"},
+		ours: []string{"", "/compose", "/compose/load", "/execproxy", "/execproxy/standby", "/watch"},
 		theirs: []string{"github.com/docker/cli/", "github.com/docker/docker/", "github.com/containerd/errdefs",
 			"github.com/moby/sys/signal", "github.com/spf13/", "golang.org/x/"},
 	},
@@ -26,8 +26,9 @@ var imports = map[string]struct{ ours, theirs []string }{
 	"/execproxy/enginetest": {
 		theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs", "github.com/creack/pty", "golang.org/x/sys/", "golang.org/x/sync/"},
 	},
-	"/scripts/rounds": {},
-	"/watch":          {theirs: []string{"github.com/fsnotify/fsnotify", "github.com/moby/patternmatcher", "github.com/bmatcuk/doublestar/v4", "golang.org/x/"}},
+	"/execproxy/standby": {ours: []string{"/execproxy"}, theirs: []string{"golang.org/x/sys/"}},
+	"/scripts/rounds":    {},
+	"/watch":             {theirs: []string{"github.com/fsnotify/fsnotify", "github.com/moby/patternmatcher", "github.com/bmatcuk/doublestar/v4", "golang.org/x/"}},
 }
 
 // forbidden are parts of modules that would bring their whole program along.

@@ -45,6 +45,16 @@ type Cmd struct {
 	// or one that can't, starts a new one. Run closes it in any case.
 	Spare *Spare
 
+	// Token is what the command carries in its environment, should it be started
+	// anew: letters and digits that nobody can guess. Whoever knows it can Reap.
+	// Empty: a new one.
+	Token string
+
+	// Preload and Sources are for Prepare: Python modules that the spare imports
+	// before it waits, and the absolute directories in the container whose code is
+	// being worked on, from where none may come. Nil Preload: a plain shell.
+	Preload, Sources []string
+
 	// TTY gives the command a terminal of Size, which follows Resize. A nil
 	// Resize never changes it.
 	TTY    bool

@@ -1,6 +1,7 @@
 package execproxy
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -71,12 +72,12 @@ func (r *run) deliver(sig os.Signal) {
 		d := delivery{signal: sig, ends: Ends(sig) || sig == r.StopSignal}
 		grace, begun := "", ""
 		if d.ends {
-			grace = strconv.Itoa(int(r.StopGrace / (10 * time.Millisecond)))
+			grace = hundredths(r.StopGrace)
 		}
 		if r.hasBegun() {
 			begun = "yes"
 		}
-		d.left, d.err = r.script(signalName(sig), grace, begun)
+		d.left, d.err = r.script(r.requests, r.token, signalName(sig), grace, begun)
 		if exit, ok := errors.AsType[*ExitError](d.err); ok && exit.Code == 3 {
 			if now, err := r.inspect(r.requests, r.id); err == nil && !now.running {
 				d.err = nil // it has ended by itself
@@ -89,22 +90,41 @@ func (r *run) deliver(sig os.Signal) {
 	})
 }
 
-// script runs signal.sh for this run in its container, and returns what it says.
-func (r *run) script(args ...string) (string, error) {
+// script runs signal.sh for the command with that token, in the container and as
+// the user of c, and returns what it says.
+func (c *Cmd) script(ctx context.Context, token string, args ...string) (string, error) {
 	var stdout strings.Builder
 	err := (&Cmd{
-		Engine:     r.Engine,
-		Container:  r.Container,
-		Name:       r.Name,
-		Args:       append([]string{"sh", "-c", signalScript, "signal.sh", r.token}, args...),
+		Engine:     c.Engine,
+		Container:  c.Container,
+		Name:       c.Name,
+		Args:       append([]string{"sh", "-c", signalScript, "signal.sh", token}, args...),
 		Dir:        "/", // the command's own may be gone by now
-		User:       r.User,
-		Privileged: r.Privileged, // else its environment can't be read
+		User:       c.User,
+		Privileged: c.Privileged, // else its environment can't be read
 		Stdout:     &stdout,
 		quiet:      true,
-	}).Run(r.requests)
+	}).Run(ctx)
 	return strings.TrimSpace(stdout.String()), err
 }
+
+// Reap ends a command such as c, with that token, whose client is gone: SIGTERM,
+// then SIGKILL after StopGrace. It returns nil when nothing of it is left, also
+// where there was nothing to begin with.
+func (c *Cmd) Reap(ctx context.Context, token string) error {
+	left, err := c.script(ctx, token, signalName(syscall.SIGTERM), hundredths(cmp.Or(c.StopGrace, defaultGrace)), "yes")
+	exit, ok := errors.AsType[*ExitError](err)
+	switch {
+	case ok && exit.Code == 3:
+		return nil
+	case ok && exit.Code == 4:
+		return fmt.Errorf("still running in container %s: process %s", c.Name, left)
+	}
+	return err
+}
+
+// hundredths is how signal.sh takes times.
+func hundredths(d time.Duration) string { return strconv.Itoa(int(d / (10 * time.Millisecond))) }
 
 // arrived takes in what has become of a signal. It returns an error where the
 // command can't be reached and the signal was to end it.

@@ -1,6 +1,7 @@
 package execproxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -58,7 +59,7 @@ func (c *Cmd) run(ctx context.Context, a attempt) error {
 	r := &run{
 		Cmd:       c,
 		attempt:   a,
-		token:     rand.Text(),
+		token:     cmp.Or(c.Token, rand.Text()),
 		requests:  requests,
 		received:  make(chan error, 1),
 		exited:    make(chan exit, 1),

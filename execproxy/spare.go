@@ -22,12 +22,15 @@ import (
 type Spare struct {
 	Exec  string   // its ID
 	Token string   // as in the command's environment
-	Conn  net.Conn // nothing is read ahead of it
+	Conn  net.Conn `json:"-"` // nothing is read ahead of it
 
 	// What it was started with, and a Cmd that is to use it has too.
 	Container, User string
 	Privileged      bool
 	Dir             string
+
+	Python bool   // it is an interpreter
+	Plain  string // why it is a plain shell though Preload was asked for; ""
 }
 
 // waitScript says that it is there, waits, and becomes what it is told. Its

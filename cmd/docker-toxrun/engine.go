@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/cli/cli/config"
@@ -115,6 +116,13 @@ func (e engine) connect(apiVersion string) (*client.Client, error) {
 		return nil, fmt.Errorf("engine %s: %w", e.host, err)
 	}
 	return connected, nil
+}
+
+// plain tells whether the Engine is reached by a connection that another process
+// could go on with: neither TLS, whose state is this process's, nor ssh.
+func (e engine) plain() bool {
+	scheme, _, _ := strings.Cut(e.host, "://")
+	return (scheme == "unix" || scheme == "tcp") && e.endpoint.TLSData == nil && !e.endpoint.SkipTLSVerify
 }
 
 // runs tells whether a remembered target's container is still there and running,

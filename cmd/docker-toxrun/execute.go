@@ -75,10 +75,16 @@ func (o *options) finder(e engine) *compose.Finder {
 		Connect: func() (compose.Engine, error) { return e.connect("") },
 		Load:    load.Model,
 	}
-	if dir, err := os.UserCacheDir(); err == nil {
-		finder.CacheDir = filepath.Join(dir, "docker-toxrun")
+	if dir, err := cacheDir(); err == nil {
+		finder.CacheDir = dir
 	}
 	return finder
+}
+
+// cacheDir is where what can be made again is kept. It need not be there.
+func cacheDir() (string, error) {
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "docker-toxrun"), err
 }
 
 // find finds the target, in the cache or with the Engine's help.
@@ -198,7 +204,10 @@ func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdi
 		to.ending = "\r\n"
 		c.Notice = to.say
 	}
-	return c.Run(ctx)
+	keeper := o.ask(e, t, c)
+	err = c.Run(ctx)
+	keeper.done(err) // not deferred: to the keeper a panic is a killed client
+	return err
 }
 
 // command is the command as the options and the target have it, without stdin
@@ -211,6 +220,9 @@ func (o *options) command(e execproxy.Engine, t *compose.Target, screen *termina
 	c := execproxy.Command(e, t.Container, what.args(t.Config)...)
 	c.Name = t.ContainerName
 	c.Dir, c.User, c.Privileged = where.dir, where.user, o.privileged
+	if c.Args[0] == serviceCommand(nil).args(t.Config)[0] {
+		c.Preload, c.Sources = t.Config.Preload, sources(t)
+	}
 	if c.TTY = o.wantsTTY(screen, what); c.TTY {
 		c.Size = screen.size()
 	}

@@ -37,6 +37,7 @@ type options struct {
 	stopSignal    string
 	stop          os.Signal // stopSignal, or nil
 	stopGrace     time.Duration
+	standby       time.Duration
 	noStandby     bool
 
 	quiet, verbose bool
@@ -72,7 +73,8 @@ func newOptions() *options {
 	r.DurationVar(&o.timeout, "timeout", 0, "end the command after this `time`, with status 124")
 	r.StringVar(&o.stopSignal, "stop-signal", "", "`signal` that asks the command to end (default: the one received)")
 	r.DurationVar(&o.stopGrace, "stop-grace", 0, "`time` it then has before it is killed (default 10s)")
-	r.BoolVar(&o.noStandby, "no-standby", false, "start each command anew; watch keeps a shell waiting for the next one")
+	r.DurationVar(&o.standby, "standby", 0, "keep an exec waiting for the next run, until none has come for this `time`")
+	r.BoolVar(&o.noStandby, "no-standby", false, "use and leave none; watch too has one waiting otherwise")
 	r.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing but errors")
 	r.BoolVarP(&o.verbose, "verbose", "v", false, "say what is done")
 
@@ -87,11 +89,13 @@ var composeOwn = map[string]bool{"file": true, "project-name": true, "project-di
 
 // instead are the options that leave no room for another one's variable.
 var instead = map[string][]string{
-	"tty":       {"no-tty"},
-	"no-tty":    {"tty"},
-	"container": {"service", "index"},
-	"service":   {"container"},
-	"index":     {"container"},
+	"tty":        {"no-tty"},
+	"no-tty":     {"tty"},
+	"standby":    {"no-standby"},
+	"no-standby": {"standby"},
+	"container":  {"service", "index"},
+	"service":    {"container"},
+	"index":      {"container"},
 }
 
 // complete fills in from TOXRUN_* variables what the command line has left out,
@@ -128,6 +132,10 @@ func (o *options) complete() error {
 		return usage("--tty and --no-tty exclude each other", "")
 	case o.index < 0:
 		return usage(fmt.Sprintf("--index %d: containers are numbered from 1", o.index), "")
+	case o.standby < 0:
+		return usage("--standby takes a time such as 10m", "")
+	case o.standby > 0 && o.noStandby:
+		return usage("--standby and --no-standby exclude each other", "")
 	case o.timeout < 0 || o.stopGrace < 0:
 		return usage("--timeout and --stop-grace take a time such as 30s", "")
 	case o.all.Changed("container") && (o.all.Changed("service") || o.all.Changed("index")):

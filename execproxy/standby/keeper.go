@@ -1,0 +1,242 @@
+package standby
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/toxrun/docker-toxrun/execproxy"
+)
+
+// A keeper is what Keep is made of. Its fields belong to Keep's goroutine; the
+// others hand it what is to be done.
+type keeper struct {
+	engine execproxy.Engine
+	log    *log.Logger
+	do     chan func()
+	over   chan struct{} // closed at the end
+	ended  error         // why the keeper ends; nil as long as it doesn't
+
+	want      Want
+	spare     *held // nil: there is none now
+	preparing bool
+	runs      int    // that go on
+	died      int    // spares in a row that ended before they were used
+	spent     string // why the container can't have a spare; "": it can
+	unused    *time.Timer
+	info      Info
+}
+
+var (
+	errStopped = errors.New("stopped")
+	errVersion = errors.New("asked by another version")
+	errUnused  = errors.New("unused")
+)
+
+const (
+	// prepareTime is how long it may take to start a spare, which takes 70 ms as a
+	// rule and seconds on a busy machine.
+	prepareTime = 30 * time.Second
+
+	// diedLimit is how many spares in a row may die unused before there are no more.
+	diedLimit = 3
+
+	lockName = "lock"
+)
+
+// Keep keeps a spare for want and lends it to those who ask, until it is told to
+// stop, ctx is done, nobody has asked for want.Idle, or the container or the
+// Engine is gone. It returns at once where another one does this already. What it
+// does goes to log. It returns an error only where it could not begin.
+func Keep(ctx context.Context, dir string, engine execproxy.Engine, want Want, log *log.Logger) error {
+	if err := checkDir(dir); err != nil {
+		return err
+	}
+	listener, err := listen(dir, want)
+	if err != nil || listener == nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	k := &keeper{
+		engine: engine, log: log, do: make(chan func()), over: make(chan struct{}),
+		want: want, unused: time.NewTimer(want.Idle),
+		info: Info{PID: os.Getpid(), Engine: want.Engine, Container: want.Container, Name: want.Name, User: want.User, Begun: time.Now()},
+	}
+	k.info.Used = k.info.Begun
+	defer close(k.over)
+	log.Printf("begins, for container %s", want.Name)
+	go k.accept(ctx, listener)
+	k.prepare(ctx)
+	for k.ended == nil {
+		select {
+		case f := <-k.do:
+			f()
+		case <-k.unused.C:
+			if k.runs == 0 {
+				k.end(errUnused)
+			}
+		case <-ctx.Done():
+			k.end(context.Cause(ctx))
+		}
+	}
+	unlisten(dir, listener)
+	if k.spare != nil {
+		k.spare.Close()
+	}
+	log.Printf("ends: %v; %d hits, %d misses", k.ended, k.info.Hits, k.info.Misses)
+	return nil
+}
+
+// listen makes the socket; nil where another keeper has it.
+func listen(dir string, want Want) (*net.UnixListener, error) {
+	held, err := lock(filepath.Join(dir, lockName))
+	if err != nil {
+		return nil, err
+	}
+	defer held.Close()
+	socket := filepath.Join(dir, want.socket())
+	if conn, err := dial(socket, askTime); err == nil {
+		return nil, conn.Close()
+	}
+	_ = os.Remove(socket)
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	if err == nil {
+		listener.SetUnlinkOnClose(false) // but under the lock
+	}
+	return listener, err
+}
+
+func unlisten(dir string, listener *net.UnixListener) {
+	held, err := lock(filepath.Join(dir, lockName))
+	if err == nil {
+		defer held.Close()
+		_ = os.Remove(listener.Addr().String())
+	}
+	listener.Close()
+}
+
+// hand has Keep's goroutine call f, and waits for it. At the end it does not.
+func (k *keeper) hand(f func()) {
+	done := make(chan struct{})
+	select {
+	case k.do <- func() { f(); close(done) }:
+		<-done
+	case <-k.over:
+	}
+}
+
+// The rest is called by Keep's goroutine only.
+
+func (k *keeper) end(why error) {
+	if k.ended == nil {
+		k.ended = why
+	}
+}
+
+// prepare starts the next spare, unless there is one or a run goes on: that one's
+// end would be reported late.
+func (k *keeper) prepare(ctx context.Context) {
+	if k.spare != nil || k.preparing || k.runs > 0 || k.spent != "" {
+		return
+	}
+	k.preparing = true
+	c := k.want.cmd(k.engine)
+	go func() {
+		limited, cancel := context.WithTimeout(ctx, prepareTime)
+		defer cancel()
+		spare, err := c.Prepare(limited)
+		kept := false
+		k.hand(func() { kept = k.prepared(ctx, spare, err) })
+		if spare != nil && !kept {
+			spare.Close()
+		}
+	}()
+}
+
+// prepared takes in what has become of a spare, and tells whether it is kept.
+func (k *keeper) prepared(ctx context.Context, spare *execproxy.Spare, err error) bool {
+	k.preparing = false
+	if err == nil {
+		var h *held
+		if h, err = hold(spare, func() { k.hand(func() { k.lost(ctx, spare) }) }); err == nil {
+			k.spare = h
+			k.info.Python, k.info.Plain = spare.Python, spare.Plain
+			return true
+		}
+	}
+	if start, ok := errors.AsType[*execproxy.StartError](err); ok {
+		k.log.Printf("no spare: %v", start)
+		k.spent = start.Error()
+		return false
+	}
+	k.end(fmt.Errorf("no spare: %w", err))
+	return false
+}
+
+// lost takes in that a spare has ended before its time. Whether the container is
+// gone too, the next one shows.
+func (k *keeper) lost(ctx context.Context, spare *execproxy.Spare) {
+	if k.spare == nil || k.spare.Spare != spare {
+		return
+	}
+	k.spare.Close()
+	k.spare = nil
+	if k.died++; k.died >= diedLimit {
+		k.spent = "the waiting shells keep ending"
+	}
+	k.log.Printf("the spare has ended")
+	k.prepare(ctx)
+}
+
+// lend counts a run, and returns the spare if there is one.
+func (k *keeper) lend(want Want) *held {
+	k.runs++
+	if len(k.want.Preload) > 0 && len(want.Preload) == 0 {
+		k.want.Idle = want.Idle // a run of another program takes no modules from the next
+	} else {
+		k.want = want
+	}
+	h := k.spare
+	k.spare = nil
+	if h != nil && !h.release() {
+		h.Close()
+		h = nil
+	}
+	if h == nil {
+		k.info.Misses++
+	} else {
+		k.info.Hits++
+		k.died = 0
+	}
+	return h
+}
+
+// back takes in the end of a run.
+func (k *keeper) back(ctx context.Context) {
+	k.runs--
+	k.info.Used = time.Now()
+	k.unused.Reset(k.want.Idle)
+	k.prepare(ctx)
+}
+
+func (k *keeper) tell() *Info {
+	told := k.info
+	told.Idle = k.want.Idle
+	switch {
+	case k.runs > 0:
+		told.State = "running"
+	case k.spent != "":
+		told.State = k.spent
+	case k.spare == nil:
+		told.State = "starting"
+	default:
+		told.State = "ready"
+	}
+	return &told
+}

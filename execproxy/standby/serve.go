@@ -1,0 +1,85 @@
+package standby
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"net"
+	"time"
+)
+
+// accept serves whoever connects, until the listener is closed.
+func (k *keeper) accept(ctx context.Context, listener *net.UnixListener) {
+	for {
+		conn, err := listener.AcceptUnix()
+		if err != nil {
+			k.hand(func() { k.end(err) })
+			return
+		}
+		go k.serve(ctx, conn)
+	}
+}
+
+func (k *keeper) serve(ctx context.Context, conn *net.UnixConn) {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	in := bufio.NewReader(conn)
+	var q request
+	if conn.SetDeadline(time.Now().Add(askTime)) != nil || checkPeer(conn) != nil || receive(in, &q) != nil {
+		return
+	}
+	a := answer{Version: wireVersion}
+	switch {
+	case q.Version != wireVersion:
+		_ = send(conn, a)
+		k.hand(func() { k.end(errVersion) })
+	case q.Verb == info:
+		k.hand(func() { a.Info = k.tell() })
+		_ = send(conn, a)
+	case q.Verb == stop:
+		_ = send(conn, a)
+		k.hand(func() { k.end(errStopped) })
+		<-k.over // and closes the connection, which tells that it is done
+	case q.Verb == take:
+		k.accompany(ctx, conn, in, q.Want)
+	}
+}
+
+// accompany lends what there is for a run, and waits for the run's end.
+func (k *keeper) accompany(ctx context.Context, conn *net.UnixConn, in *bufio.Reader, want Want) {
+	var h *held
+	k.hand(func() { h = k.lend(want) })
+	defer k.hand(func() { k.back(ctx) })
+	token, err := k.give(conn, h)
+	if err != nil {
+		return // the client has given up before
+	}
+	if said, _ := in.ReadString('\n'); said == over || ctx.Err() != nil {
+		return
+	}
+	k.log.Printf("a client was killed: ending its command")
+	if err := want.cmd(k.engine).Reap(ctx, token); err != nil {
+		k.log.Printf("its command: %v", err)
+	}
+}
+
+// give answers a client: with the spare, which is closed here in any case, or
+// without. It returns the token of the command that the client is about to run.
+func (k *keeper) give(conn *net.UnixConn, h *held) (token string, err error) {
+	a := answer{Version: wireVersion, Token: rand.Text()}
+	if h == nil {
+		err = send(conn, a)
+	} else {
+		defer h.Close()
+		a.Spare, a.Token = h.Spare, h.Token
+		var line []byte
+		if line, err = json.Marshal(a); err == nil {
+			err = sendWith(conn, append(line, '\n'), h.raw)
+		}
+	}
+	if err == nil {
+		err = conn.SetDeadline(time.Time{})
+	}
+	return a.Token, err
+}

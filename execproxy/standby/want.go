@@ -1,0 +1,63 @@
+package standby
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/toxrun/docker-toxrun/execproxy"
+)
+
+// A Want is what a client asks a keeper for: a spare for a command such as its
+// own. It is also what a new keeper is told to start with.
+type Want struct {
+	Engine     string            // address; one keeper serves one engine
+	APIVersion string            // of the Engine, agreed on before
+	Headers    map[string]string // for each request to the engine
+
+	Container  string // ID
+	Name       string // of the container, for messages
+	User       string // as in execproxy.Cmd, the next four too
+	Privileged bool
+	Dir        string
+	Program    string   // the command's first word
+	Env        []string // KEY=VALUE
+
+	Preload, Sources []string // as in execproxy.Cmd
+
+	Idle time.Duration // unused for this long, the keeper ends
+}
+
+// WantFor is a Want for commands such as c.
+func WantFor(c *execproxy.Cmd, engine, apiVersion string, idle time.Duration) Want {
+	return Want{
+		Engine: engine, APIVersion: apiVersion,
+		Container: c.Container, Name: c.Name, User: c.User, Privileged: c.Privileged, Dir: c.Dir,
+		Program: c.Args[0], Env: c.Env, Preload: c.Preload, Sources: c.Sources,
+		Idle: idle,
+	}
+}
+
+// cmd is the command that a spare is prepared for, and signalled as.
+func (w Want) cmd(engine execproxy.Engine) *execproxy.Cmd {
+	c := execproxy.Command(engine, w.Container, w.Program)
+	c.Name, c.User, c.Privileged, c.Dir = w.Name, w.User, w.Privileged, w.Dir
+	c.Env, c.Preload, c.Sources = w.Env, w.Preload, w.Sources
+	return c
+}
+
+// socket is the name of the keeper's socket: one for each engine, container and
+// user there. Nothing else makes a spare useless for good.
+func (w Want) socket() string {
+	sum := sha256.New()
+	for _, part := range []string{w.Engine, w.Container, w.User, strconv.FormatBool(w.Privileged)} {
+		part, _ := json.Marshal(part) // so that no two lists read alike
+		sum.Write(append(part, '\n'))
+	}
+	// A path has room for 108 bytes in a socket's address (unix(7)), 104 on macOS.
+	return hex.EncodeToString(sum.Sum(nil)[:8]) + socketSuffix
+}
+
+const socketSuffix = ".sock"

@@ -1,0 +1,117 @@
+package standby
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/toxrun/docker-toxrun/execproxy"
+)
+
+// wireVersion is raised when the messages change their meaning. A keeper that an
+// older or newer client asks ends.
+const wireVersion = 1
+
+// A request is the first line on a connection, an object of JSON.
+type request struct {
+	Version int
+	Verb    verb
+	Want    Want // for take
+}
+
+type verb string
+
+const (
+	take verb = "take" // a spare; the connection then lasts as long as the run
+	info verb = "info"
+	stop verb = "stop" // answered when the keeper is about to end
+)
+
+// An answer is the keeper's only line. The connection of the spare comes with it.
+type answer struct {
+	Version int
+	Spare   *execproxy.Spare `json:",omitempty"` // without its Conn; nil: start the command plainly
+	Token   string           `json:",omitempty"` // for that
+	Info    *Info            `json:",omitempty"`
+}
+
+// over is what a client says when its run is over; one that is cut off before has
+// been killed.
+const over = "over\n"
+
+// lineLimit is far above the environment that a process can be given, 2 MiB as a
+// rule (execve(2)).
+const lineLimit = 8 << 20
+
+// askTime is how long it may take to be asked, or answered, where nobody is
+// held up.
+const askTime = 2 * time.Second
+
+func send(conn net.Conn, message any) error {
+	line, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Write(append(line, '\n'))
+	return err
+}
+
+func receive(from *bufio.Reader, message any) error {
+	var line []byte
+	for {
+		part, err := from.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case err == nil:
+			return json.Unmarshal(line, message)
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return err
+		case len(line) > lineLimit:
+			return errors.New("a line too long")
+		}
+	}
+}
+
+// ask sends a request to a keeper and returns its answer.
+func ask(socket string, q request) (*answer, *net.UnixConn, error) {
+	conn, err := dial(socket, askTime)
+	if err != nil {
+		return nil, nil, err
+	}
+	q.Version = wireVersion
+	a := new(answer)
+	if err = send(conn, q); err == nil {
+		err = receive(bufio.NewReader(conn), a)
+	}
+	if err == nil && a.Version != wireVersion {
+		err = errors.New("the keeper is of another version")
+	}
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return a, conn, nil
+}
+
+// dial connects to a keeper of this user's and sets the time for all that is
+// asked of it.
+func dial(socket string, limit time.Duration) (*net.UnixConn, error) {
+	deadline := time.Now().Add(limit)
+	conn, err := (&net.Dialer{Deadline: deadline}).Dial("unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	uconn := conn.(*net.UnixConn)
+	if err := checkPeer(uconn); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return uconn, conn.SetDeadline(deadline)
+}
+
+// gone tells whether err, of dial, shows that there is no keeper.
+func gone(err error) bool {
+	return errors.Is(err, errNoFile) || errors.Is(err, errRefused)
+}
