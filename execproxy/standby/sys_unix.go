@@ -75,7 +75,7 @@ func (r *rights) Read(p []byte) (int, error) {
 			err = taken
 		}
 	}
-	return n, err
+	return max(n, 0), err
 }
 
 func (r *rights) keep(oob []byte) error {

@@ -1,0 +1,4 @@
+package standby
+
+// Abandon ends a lease as the death of its client does.
+func Abandon(l *Lease) { l.conn.Close() }

@@ -1,0 +1,279 @@
+//go:build linux || darwin
+
+package standby_test
+
+import (
+	"bytes"
+	"context"
+	"log"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/toxrun/docker-toxrun/execproxy"
+	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
+	"github.com/toxrun/docker-toxrun/execproxy/standby"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// waitLimit is for what is about to happen; only a test that fails waits so long.
+const waitLimit = 20 * time.Second
+
+// A keeper is one that runs in this process.
+type keeper struct {
+	t    testing.TB
+	e    enginetest.Target
+	dir  string
+	want standby.Want
+	log  *bytes.Buffer // to be read when it has ended
+	done chan struct{}
+}
+
+// keep starts a keeper for commands such as c. It ends with the test.
+func keep(t testing.TB, e enginetest.Target, c *execproxy.Cmd, idle time.Duration) *keeper {
+	t.Helper()
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	dir, err := standby.Dir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &keeper{t: t, e: e, dir: dir, want: standby.WantFor(c, e.Host, e.Client.ClientVersion(), idle)}
+	k.start()
+	return k
+}
+
+func (k *keeper) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	k.log, k.done = new(bytes.Buffer), make(chan struct{})
+	done := k.done
+	go func() {
+		defer close(done)
+		if err := standby.Keep(ctx, k.dir, k.e.Client, k.want, log.New(k.log, "", 0)); err != nil {
+			k.t.Error(err)
+		}
+	}()
+	k.t.Cleanup(func() {
+		cancel()
+		<-done
+		if k.t.Failed() {
+			k.t.Logf("keeper:\n%s", k.log)
+		}
+	})
+}
+
+// ends waits for the keeper's end and returns its log.
+func (k *keeper) ends() string {
+	k.t.Helper()
+	select {
+	case <-k.done:
+	case <-time.After(waitLimit):
+		k.t.Fatal("the keeper goes on")
+	}
+	if sockets, _ := filepath.Glob(filepath.Join(k.dir, "*.sock")); len(sockets) > 0 {
+		k.t.Errorf("left behind: %s", sockets)
+	}
+	return k.log.String()
+}
+
+// is waits until the keeper is in a state, and returns what it says then.
+func (k *keeper) is(state string) standby.Info {
+	k.t.Helper()
+	return k.until(func(i standby.Info) bool { return i.State == state })
+}
+
+// until is the same for any state.
+func (k *keeper) until(good func(standby.Info) bool) standby.Info {
+	k.t.Helper()
+	var infos []standby.Info
+	var err error
+	for deadline := time.Now().Add(waitLimit); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if infos, err = standby.List(k.dir); len(infos) == 1 && good(infos[0]) {
+			return infos[0]
+		}
+	}
+	k.t.Fatalf("the keepers are %+v, %v", infos, err)
+	return standby.Info{}
+}
+
+// take is a client's lease, with a spare or without.
+func (k *keeper) take(spare bool) *standby.Lease {
+	k.t.Helper()
+	lease, err := standby.Take(k.dir, k.want)
+	if err != nil || lease == nil || (lease.Spare != nil) != spare {
+		k.t.Fatalf("Take() = %+v, %v; want a spare: %v", lease, err, spare)
+	}
+	return lease
+}
+
+func (k *keeper) sh(script string, args ...string) *execproxy.Cmd {
+	return execproxy.Command(k.e.Client, k.e.Container, append([]string{"sh", "-c", script, "sh"}, args...)...)
+}
+
+// waiting is how many spares there are in the container.
+func (k *keeper) waiting() int {
+	n := 0
+	for _, p := range k.e.Processes(k.t, "TOXRUN_RUN") {
+		if strings.Contains(strings.Join(p.Args, " "), "_toxrun_c") {
+			n++
+		}
+	}
+	return n
+}
+
+func each(t *testing.T, body func(t *testing.T, k *keeper)) {
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		k := keep(t, e, execproxy.Command(e.Client, e.Container, "sh"), time.Minute)
+		k.is("ready")
+		body(t, k)
+	})
+}
+
+func TestSpareIsLentOnceAndRenewedAfterTheRun(t *testing.T) {
+	each(t, func(t *testing.T, k *keeper) {
+		for round := 1; round <= 3; round++ {
+			lease := k.take(true)
+			if other := k.take(false); other.Spare == nil {
+				other.Done() // a second run meanwhile is told at once
+			}
+			var out bytes.Buffer
+			c := k.sh("cat; exit 7")
+			c.Spare, c.Stdin, c.Stdout = lease.Spare, strings.NewReader("in"), &out
+			err := c.Run(t.Context())
+			if err == nil || err.Error() != "exit status 7" || out.String() != "in" {
+				t.Errorf("Run() = %v, output %q", err, &out)
+			}
+			if n := k.waiting(); n != 0 {
+				t.Errorf("%d spares wait before the run is over", n)
+			}
+			if info := k.is("running"); info.Hits != round || info.Misses != round {
+				t.Errorf("%+v, want %d hits and misses", info, round)
+			}
+			lease.Done()
+			k.is("ready")
+			if n := k.waiting(); n != 1 {
+				t.Errorf("%d spares wait", n)
+			}
+		}
+	})
+}
+
+func TestWithoutAKeeperThereIsNoLease(t *testing.T) {
+	each(t, func(t *testing.T, k *keeper) {
+		for name, change := range map[string]func(*standby.Want){
+			"engine":     func(w *standby.Want) { w.Engine += "x" },
+			"container":  func(w *standby.Want) { w.Container += "x" },
+			"user":       func(w *standby.Want) { w.User = "1000" },
+			"privileged": func(w *standby.Want) { w.Privileged = true },
+		} {
+			want := k.want
+			change(&want)
+			if lease, err := standby.Take(k.dir, want); lease != nil || err != nil {
+				t.Errorf("another %s: Take() = %+v, %v", name, lease, err)
+			}
+		}
+	})
+}
+
+func TestKeeperEnds(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		c := execproxy.Command(e.Client, e.Container, "sh")
+		t.Run("when it is told to", func(t *testing.T) {
+			k := keep(t, e, c, time.Minute)
+			k.is("ready")
+			if stopped, err := standby.Stop(k.dir, "no-such"); len(stopped) != 0 || err != nil {
+				t.Errorf("Stop(no-such) = %v, %v", stopped, err)
+			}
+			stopped, err := standby.Stop(k.dir, e.Container[:12])
+			if len(stopped) != 1 || err != nil {
+				t.Errorf("Stop() = %v, %v", stopped, err)
+			}
+			if said := k.ends(); !strings.Contains(said, "ends: stopped") {
+				t.Errorf("it says %q", said)
+			}
+			if n := k.waiting(); n != 0 {
+				t.Errorf("%d spares are left", n)
+			}
+		})
+		t.Run("unused", func(t *testing.T) {
+			k := keep(t, e, c, 300*time.Millisecond)
+			if said := k.ends(); !strings.Contains(said, "ends: unused") {
+				t.Errorf("it says %q", said)
+			}
+		})
+		t.Run("never under a run", func(t *testing.T) {
+			k := keep(t, e, c, 300*time.Millisecond)
+			k.is("ready")
+			lease := k.take(true)
+			defer lease.Spare.Close()
+			select {
+			case <-k.done:
+				t.Error("it has ended")
+			case <-time.After(3 * 300 * time.Millisecond):
+			}
+			lease.Done()
+			k.ends()
+		})
+		t.Run("with its container", func(t *testing.T) {
+			k := keep(t, e, c, time.Minute)
+			k.is("ready")
+			e.Remove(t)
+			if said := k.ends(); !strings.Contains(said, "not running") {
+				t.Errorf("it says %q", said)
+			}
+			if lease, err := standby.Take(k.dir, k.want); lease != nil || err != nil {
+				t.Errorf("Take() = %+v, %v", lease, err)
+			}
+		})
+	})
+}
+
+func TestKeeperEndsWithTheEngine(t *testing.T) {
+	e := enginetest.Fake(t, enginetest.Container{})
+	k := keep(t, e, execproxy.Command(e.Client, e.Container, "sh"), time.Minute)
+	k.is("ready")
+	e.Engine.Die()
+	k.ends()
+}
+
+// A container that can't have a spare costs one try.
+func TestContainerWithoutShellHasAKeeperWithoutSpare(t *testing.T) {
+	e := enginetest.Fake(t, enginetest.Container{NoShell: true})
+	k := keep(t, e, execproxy.Command(e.Client, e.Container, "true"), time.Minute)
+	k.is("sh: not found in container " + e.Container[:12])
+	e.Engine.ResetRequests()
+	for range 3 {
+		k.take(false).Done()
+	}
+	k.is("sh: not found in container " + e.Container[:12])
+	if requests := e.Engine.Requests(); len(requests) > 0 {
+		t.Errorf("requests %q", requests)
+	}
+}
+
+func TestSecondKeeperOfATargetEndsAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, k *keeper) {
+		if err := standby.Keep(t.Context(), k.dir, k.e.Client, k.want, log.New(k.log, "", 0)); err != nil {
+			t.Error(err)
+		}
+		k.take(true).Spare.Close()
+	})
+}
+
+func TestSpareThatDiesIsReplaced(t *testing.T) {
+	each(t, func(t *testing.T, k *keeper) {
+		for _, p := range k.e.Processes(t, "TOXRUN_RUN") {
+			kill(t, p.PID)
+		}
+		for deadline := time.Now().Add(waitLimit); k.waiting() == 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("there is no other")
+			}
+		}
+		k.is("ready")
+		k.take(true).Spare.Close()
+	})
+}
