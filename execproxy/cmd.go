@@ -45,6 +45,13 @@ type Cmd struct {
 	// or one that can't, starts a new one. Run closes it in any case.
 	Spare *Spare
 
+	// Preload are Python modules that Prepare's spare imports before it waits,
+	// where Args[0] is a Python script; nil prepares a shell. Sources are absolute
+	// directories in the container with code that is being worked on: a module from
+	// there, unless it is below a site-packages, makes the spare a shell.
+	Preload []string
+	Sources []string
+
 	// TTY gives the command a terminal of Size, which follows Resize. A nil
 	// Resize never changes it.
 	TTY    bool
