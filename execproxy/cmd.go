@@ -50,10 +50,12 @@ type Cmd struct {
 	// Empty: a new one.
 	Token string
 
-	// Preload and Sources are for Prepare: Python modules that the spare imports
-	// before it waits, and the absolute directories in the container whose code is
-	// being worked on, from where none may come. Nil Preload: a plain shell.
-	Preload, Sources []string
+	// Preload are Python modules that Prepare's spare imports before it waits,
+	// where Args[0] is a Python script; nil prepares a shell. Sources are absolute
+	// directories in the container with code that is being worked on: a module from
+	// there, unless it is below a site-packages, makes the spare a shell.
+	Preload []string
+	Sources []string
 
 	// TTY gives the command a terminal of Size, which follows Resize. A nil
 	// Resize never changes it.

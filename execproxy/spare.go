@@ -3,19 +3,23 @@ package execproxy
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"path"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
-// A Spare is an exec that has been started already: a shell that waits on its
-// stdin for one line, and becomes the command that the line tells. To start an
-// exec takes the Engine 50 to 70 ms, to wake one about 1 ms (measured: 20.10).
+// A Spare is an exec that has been started already and waits on its stdin to be
+// told what command it is. To start an exec takes the Engine 50 to 70 ms, to wake
+// one about 1 ms (measured: 20.10). It is a shell, or for [Cmd.Preload] a Python
+// interpreter.
 //
 // Whoever holds it may give its parts to another process. It ends by itself when
 // its connection is closed.
@@ -29,23 +33,47 @@ type Spare struct {
 	Privileged      bool
 	Dir             string
 
-	Python bool   // it is an interpreter
-	Plain  string // why it is a plain shell though Preload was asked for; ""
+	Python bool     // it is an interpreter
+	Env    []string // of the interpreter, as in Cmd; else nil
+	Plain  string   // why it is a shell though Preload was asked for, for a person; else empty
 }
 
 // waitScript says that it is there, waits, and becomes what it is told. Its
 // variables have names that no command is likely to have been given.
 const waitScript = `_toxrun_n='
 '
-printf %s "$` + tokenVariable + `" >&2
+IFS= read -r _toxrun_c || exit
+printf %s "$` + tokenVariable + `"
+printf '%s\n' "$` + tokenVariable + `" >&2
 IFS= read -r _toxrun_c && eval "$_toxrun_c"`
 
 // Prepare starts a Spare that fits c: one that runs in the same container, as the
 // same user. Without a shell that can be one the error is a [StartError].
 func (c *Cmd) Prepare(ctx context.Context) (*Spare, error) {
+	why := ""
+	if len(c.Preload) > 0 {
+		s, err := c.preload(ctx)
+		if _, noShell := errors.AsType[*StartError](err); noShell || err == nil {
+			return s, err
+		}
+		why = err.Error()
+	}
+	s, err := c.launch(ctx, []string{"sh", "-c", waitScript}, "\n")
+	if _, ok := errors.AsType[refusal](err); ok {
+		return nil, fmt.Errorf("no shell that waits in container %s: %w", c.Container, err)
+	}
+	if s != nil {
+		s.Plain = why
+	}
+	return s, err
+}
+
+// launch starts an exec that is to wait, writes line to its stdin, and returns when
+// it says that it is there: its token, on stdout and on stderr, and a line feed.
+func (c *Cmd) launch(ctx context.Context, args []string, line string) (*Spare, error) {
 	waiting := &Cmd{
 		Engine: c.Engine, Container: c.Container, Name: c.Name,
-		Args: []string{"sh", "-c", waitScript},
+		Args: args,
 		Dir:  c.Dir, User: c.User, Privileged: c.Privileged,
 		Stdin: strings.NewReader(""),
 	}
@@ -63,22 +91,73 @@ func (c *Cmd) Prepare(ctx context.Context) (*Spare, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { stream.Close() })
 	defer stop()
-	// Byte by byte: what follows is for whoever wakes it.
-	ready := make([]byte, frameHeader+len(token))
-	if _, err = io.ReadFull(stream.output, ready); err == nil && stream.output.Buffered() > 0 {
-		err = errors.New("unexpected output")
+	var said string
+	// Nothing is said before: what comes along with the Engine's own answer would
+	// keep the connection from being passed on.
+	if _, err = io.WriteString(stream, line); err == nil {
+		said, err = ready(stream.output, token)
 	}
-	if err == nil && string(ready[frameHeader:]) == token {
+	if err == nil {
 		return &Spare{
 			Exec: id, Token: token, Conn: stream.Conn,
 			Container: c.Container, User: c.User, Privileged: c.Privileged, Dir: c.Dir,
 		}, nil
 	}
 	stream.Close()
-	if now, err := waiting.inspect(ctx, id); err == nil && !now.started {
-		return nil, waiting.refused("sh", "sh: executable file not found")
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	return nil, errors.Join(errors.New("no shell that waits in container "+c.Name), err)
+	switch now, problem := waiting.inspect(ctx, id); {
+	case problem != nil:
+		return nil, problem
+	case !now.started:
+		return nil, waiting.refused("sh", cmp.Or(said, "sh: the engine has not started it"))
+	case err != io.ErrUnexpectedEOF:
+		return nil, err
+	case now.code == 128+int(syscall.SIGALRM):
+		return nil, refusal("the import takes too long")
+	default:
+		return nil, refusal(fmt.Sprintf("it ended with exit status %d", now.code))
+	}
+}
+
+// A refusal is why an exec does not wait, for a person.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// ready reads the word of an exec that waits, on either stream, for the order
+// between the two is not kept. What follows is for whoever wakes it. An exec that
+// does not wait has its reason in the word. One that has ended without any is
+// io.ErrUnexpectedEOF.
+func ready(output *bufio.Reader, token string) (printed string, err error) {
+	said := errors.New("said")
+	var text [frameStderr + 1]string
+	err = readFrames(output, func(stream int, data []byte) error {
+		text[stream] += string(data)
+		_, word, _ := strings.Cut(text[frameStderr], token)
+		if strings.HasSuffix(word, "\n") && (word != "\n" || strings.Contains(text[frameStdout], token)) || len(text[stream]) > chunkSize {
+			return said
+		}
+		return nil
+	})
+	before, word, _ := strings.Cut(text[frameStderr], token)
+	printed, _, _ = strings.Cut(text[frameStdout], token)
+	printed, word = strings.TrimSpace(printed), strings.TrimSpace(word)
+	before = strings.TrimSpace(printed + "\n" + before)
+	switch {
+	case err != nil && err != said:
+		return printed, err
+	case word != "":
+		return printed, refusal(word)
+	case before != "":
+		return printed, refusal(fmt.Sprintf("it prints %.200q", before[strings.LastIndexByte(before, '\n')+1:]))
+	case err == nil:
+		return printed, io.ErrUnexpectedEOF
+	case output.Buffered() > 0:
+		return printed, refusal("it prints what was not expected")
+	}
+	return printed, nil
 }
 
 // Close ends the spare, which has no use for it any more.
@@ -88,31 +167,38 @@ func (s *Spare) Close() error { return s.Conn.Close() }
 // time, so 32 KiB take it about 10 ms. Longer commands are started plainly.
 const lineLimit = 32 << 10
 
-// An identifier is a variable that a shell can export.
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// wakes tells whether s can become the command of c, and the line that does it.
+// exportable tells whether a shell can give a command the variable.
+func exportable(key string) bool {
+	switch key {
+	case "UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "IFS", "OPTIND", tokenVariable:
+		return false // a shell's own
+	}
+	return identifier.MatchString(key)
+}
+
+// wakes tells whether s can become the command of c, and what to write to it.
 func (s *Spare) wakes(c *Cmd) (line string, ok bool) {
 	program := c.Args[0]
-	if c.TTY || s.Container != c.Container || s.User != c.User || s.Privileged != c.Privileged || strings.HasPrefix(program, "-") {
+	if c.TTY || s.Container != c.Container || s.User != c.User || s.Privileged != c.Privileged || c.Dir != s.Dir && !path.IsAbs(c.Dir) {
+		return "", false
+	}
+	if s.Python {
+		return s.message(c)
+	}
+	if strings.HasPrefix(program, "-") {
 		return "", false
 	}
 	var b strings.Builder
 	if c.Dir != s.Dir {
-		if !path.IsAbs(c.Dir) {
-			return "", false
-		}
 		b.WriteString("cd " + quote(c.Dir) + " 2>/dev/null || exit; ")
 	}
 	// Those that the shell adds of its own are not for the command.
 	b.WriteString("unset PWD OLDPWD SHLVL; export")
 	for _, assignment := range c.Env {
 		key, value, _ := strings.Cut(assignment, "=")
-		switch key {
-		case "UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "IFS", "OPTIND", tokenVariable:
-			return "", false // a shell's own
-		}
-		if !identifier.MatchString(key) {
+		if !exportable(key) {
 			return "", false
 		}
 		b.WriteString(" " + key + "=" + quote(value))

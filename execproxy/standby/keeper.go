@@ -170,7 +170,8 @@ func (k *keeper) prepared(ctx context.Context, spare *execproxy.Spare, err error
 			return true
 		}
 	}
-	if start, ok := errors.AsType[*execproxy.StartError](err); ok {
+	// 125 is for what is not the shell's fault: a container that is about to end.
+	if start, ok := errors.AsType[*execproxy.StartError](err); ok && start.Code != 125 {
 		k.log.Printf("no spare: %v", start)
 		k.spent = start.Error()
 		return false

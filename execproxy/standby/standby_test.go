@@ -194,9 +194,7 @@ func TestKeeperEnds(t *testing.T) {
 			if said := k.ends(); !strings.Contains(said, "ends: stopped") {
 				t.Errorf("it says %q", said)
 			}
-			if n := k.waiting(); n != 0 {
-				t.Errorf("%d spares are left", n)
-			}
+			k.nothingRuns("_toxrun_c")
 		})
 		t.Run("unused", func(t *testing.T) {
 			k := keep(t, e, c, 300*time.Millisecond)
@@ -221,7 +219,7 @@ func TestKeeperEnds(t *testing.T) {
 			k := keep(t, e, c, time.Minute)
 			k.is("ready")
 			e.Remove(t)
-			if said := k.ends(); !strings.Contains(said, "not running") {
+			if said := k.ends(); !strings.Contains(said, "ends: no spare") {
 				t.Errorf("it says %q", said)
 			}
 			if lease, err := standby.Take(k.dir, k.want); lease != nil || err != nil {

@@ -1,0 +1,132 @@
+package execproxy
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed preload.sh
+var preloadScript string
+
+//go:embed preload.py
+var preloadProgram string
+
+// preloadMain is what the interpreter of a spare is started with. The script runs in
+// its frame, the only one that it would not have if it were started by itself, and in
+// its namespace.
+const preloadMain = `import sys
+if sys.version_info < (3, 6): sys.exit("Python %d.%d is too old" % sys.version_info[:2])
+own = {"__name__": "preload"}
+exec(sys.argv[1], own)
+with own["script"]: exec(own["script"].wake())
+`
+
+// preloadTime is how long an interpreter may take to be there. preload.py ends itself
+// before.
+const preloadTime = 35 * time.Second
+
+// preload starts a spare that is an interpreter.
+func (c *Cmd) preload(ctx context.Context) (*Spare, error) {
+	if len(c.Args) == 0 {
+		return nil, refusal("no command")
+	}
+	line, err := c.exports()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, preloadTime, errors.New("the import takes too long"))
+	defer cancel()
+	args := []string{"sh", "-c", preloadScript, "sh", c.Args[0],
+		"-c", preloadMain, preloadProgram, c.Args[0], strings.Join(c.Preload, ",")}
+	s, err := c.launch(ctx, append(args, c.Sources...), line)
+	if s != nil {
+		s.Python, s.Env = true, c.Env
+	}
+	return s, err
+}
+
+// changedVariable is the one that may differ from run to run without a difference to
+// what is imported: watch tells in it what was saved.
+const changedVariable = "TOXRUN_CHANGED"
+
+// exports is the line that gives preload.sh the environment of c. What a variable was
+// before, with a "=" in front if it was set at all, goes along: from that another
+// environment can be made.
+func (c *Cmd) exports() (string, error) {
+	var was, is strings.Builder
+	note := func(key string) { fmt.Fprintf(&was, ` _toxrun_was_%s="${%s+=$%s}"`, key, key, key) }
+	note("LC_CTYPE") // set by Python where there is no locale
+	for key, assignment := range variables(c.Env) {
+		_, value, assigned := strings.Cut(assignment, "=")
+		switch {
+		case key == changedVariable:
+			continue
+		case !exportable(key):
+			return "", refusal(fmt.Sprintf("no shell can set the variable %s", key))
+		case assigned:
+			fmt.Fprintf(&is, "export %s=%s; ", key, quote(value))
+		default:
+			fmt.Fprintf(&is, "unset %s; ", key)
+		}
+		if key != "LC_CTYPE" {
+			note(key)
+		}
+	}
+	return "unset PWD OLDPWD SHLVL; export" + was.String() + "; " + is.String() + "\n", nil
+}
+
+// variables are the assignments of env by their key. One without a "=" unsets.
+func variables(env []string) map[string]string {
+	m := make(map[string]string, len(env))
+	for _, assignment := range env {
+		key, _, _ := strings.Cut(assignment, "=")
+		m[key] = assignment
+	}
+	return m
+}
+
+const (
+	// wordLimit is the longest argument or variable that Linux starts a program
+	// with, MAX_ARG_STRLEN. A script that runs right here would take more.
+	wordLimit = 128<<10 - 1
+
+	// messageLimit is below what Linux starts a program with in all, a quarter of
+	// the 8 MiB that the stack may usually have, whatever else is in the environment.
+	messageLimit = 1 << 20
+)
+
+// message is what the interpreter becomes the command of c with: its own length in ten
+// digits, and then, with NULs between them, "same" for the environment that it has, the
+// directory or nothing for the one it is in, the number of arguments, the arguments,
+// and the variables.
+func (s *Spare) message(c *Cmd) (string, bool) {
+	same := func(env []string) map[string]string {
+		m := variables(env)
+		delete(m, changedVariable)
+		return m
+	}
+	fields := []string{"", "", strconv.Itoa(len(c.Args))}
+	if maps.Equal(same(c.Env), same(s.Env)) {
+		fields[0] = "same"
+	}
+	if c.Dir != s.Dir {
+		fields[1] = c.Dir
+	}
+	fields = append(append(fields, c.Args...), c.Env...)
+	for _, field := range fields {
+		if len(field) > wordLimit {
+			return "", false
+		}
+	}
+	if _, ok := variables(c.Env)[""]; ok {
+		return "", false // which Python can't set
+	}
+	body := strings.Join(fields, "\x00")
+	return fmt.Sprintf("%010d", len(body)) + body, len(body) <= messageLimit
+}

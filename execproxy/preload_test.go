@@ -1,0 +1,180 @@
+//go:build unix
+
+package execproxy_test
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/toxrun/docker-toxrun/execproxy"
+	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
+)
+
+// eachPython runs body where there is a Python: on this machine, and in the image
+// that has tox.
+func eachPython(t *testing.T, body func(t *testing.T, e enginetest.Target)) {
+	enginetest.EachImage(t, []string{"toxrun-test:debian"}, func(t *testing.T, e enginetest.Target) {
+		if _, err := os.Stat("/usr/bin/python3"); err != nil && e.Engine != nil {
+			t.Skip(err)
+		}
+		body(t, e)
+	})
+}
+
+// A scripts is a directory in a container with console scripts and the module
+// witness, for the preload of theirs.
+type scripts struct {
+	enginetest.Target
+	dir string
+}
+
+func newScripts(t *testing.T, e enginetest.Target) scripts {
+	s := scripts{e, strings.TrimSpace(e.Exec(t, "mktemp", "-d"))}
+	t.Cleanup(func() { e.Exec(t, "rm", "-rf", s.dir) })
+	s.write(t, "witness.py", "version = 1\n")
+	return s
+}
+
+// python is the interpreter of the scripts, /usr/bin/python3 unless the environment
+// names one of another version, for the fake engine.
+var python = cmp.Or(os.Getenv("TOXRUN_TEST_PYTHON"), "/usr/bin/python3")
+
+func (s scripts) write(t *testing.T, name, text string) {
+	t.Helper()
+	s.Exec(t, "sh", "-c", `printf %s "$2" >"$1"; chmod 755 "$1"`, "sh", path.Join(s.dir, name), text)
+}
+
+// script makes a console script that notes whether witness is there already.
+func (s scripts) script(t *testing.T, first, body string) {
+	s.write(t, "script", fmt.Sprintf("#!%s\nimport sys; __name__ == '__main__' and open(%q, 'a').write('witness' in sys.modules and 'spare ' or 'plain ')\n%s", first, s.dir+"/seen", body))
+}
+
+// seen checks what the runs of the script have noted.
+func (s scripts) seen(t *testing.T, what, want string) {
+	t.Helper()
+	if got := s.Exec(t, "cat", s.dir+"/seen"); got != want {
+		t.Errorf("%s: runs %q, want %q", what, got, want)
+	}
+	s.Exec(t, "rm", s.dir+"/seen")
+}
+
+// command is a Cmd for the script, with witness as its preload.
+func (s scripts) command(args ...string) *execproxy.Cmd {
+	c := execproxy.Command(s.Client, s.Container, append([]string{s.dir + "/script"}, args...)...)
+	c.Preload = []string{"witness"}
+	return c
+}
+
+// interpreter is spare for one that is to be an interpreter.
+func interpreter(t *testing.T, c *execproxy.Cmd) *execproxy.Cmd {
+	t.Helper()
+	if spare(t, c); !c.Spare.Python || c.Spare.Plain != "" {
+		t.Fatalf("the spare is a shell: %s", c.Spare.Plain)
+	}
+	return c
+}
+
+// An outcome is all that a user sees of a run.
+type outcome struct{ stdout, stderr, err string }
+
+func run(t *testing.T, c *execproxy.Cmd) outcome {
+	var stdout, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &stderr
+	err := c.Run(t.Context())
+	return outcome{stdout.String(), stderr.String(), fmt.Sprint(err)}
+}
+
+// same runs what make makes, plainly and in a spare of its own, and compares.
+func same(t *testing.T, what string, make func() *execproxy.Cmd) outcome {
+	t.Helper()
+	plain := run(t, make())
+	woken := run(t, interpreter(t, make()))
+	if plain != woken {
+		t.Errorf("%s: with a spare:\n%q\nwithout:\n%q", what, woken, plain)
+	}
+	return plain
+}
+
+// everything is a script that tells what surrounds it.
+const everything = `
+import os
+names = {k: v for k, v in vars().items() if k[:2] == '__'}
+names['__loader__'] = names['__loader__'].name, names['__loader__'].path, type(names['__loader__'])
+print(names, list(vars()))
+print(sys.argv, getattr(sys, 'orig_argv', 0), sys.path, sys.flags, sys.warnoptions, sys._xoptions, sys.executable)
+print(os.getcwd(), sorted((k, v) for k, v in os.environ.items() if k != 'TOXRUN_RUN'))
+print(sys.modules['__main__'].__dict__ is globals(), sys.excepthook is sys.__excepthook__, sys.stdin.encoding, sys.stdout)
+import signal, resource
+print([signal.getsignal(s) for s in (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM, signal.SIGALRM)], signal.pthread_sigmask(0, []), signal.alarm(0))
+os.system('sort -z /proc/self/environ | tr "\\0" "\\n" | grep -v TOXRUN_RUN; ls /proc/self/fd; echo $PPID >/dev/null')
+`
+
+var bodies = map[string]string{
+	"surroundings": everything,
+	"exit 3":       "sys.exit(3)",
+	"exit text":    "print('out'); sys.exit('text')",
+	"exit None":    "sys.exit()",
+	"chain": `
+def f():
+    try:
+        {}['key']
+    except KeyError as e:
+        raise ValueError('two\nlines') from e
+try:
+    f()
+except ValueError:
+    import no_such_module
+`,
+	"traceback of one frame": "raise ValueError",
+	"error in exec":          "exec('1/0')",
+	"interrupt":              "import os, signal; print('out'); os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(9)",
+	"terminate":              "import os, signal; sys.stdout.flush(); os.kill(os.getpid(), signal.SIGTERM); import time; time.sleep(9)",
+	"stdin":                  "print(sys.stdin.readline()); sys.stdout.flush(); import os; os.system('cat')",
+	"stdin bytes":            "import os; print(os.read(0, 2)); sys.stdout.flush(); os.execvp('cat', ['cat'])",
+	"atexit":                 "import atexit; atexit.register(print, 'at exit', flush=True); atexit.register(lambda: print(sys.exc_info(), getattr(sys, 'last_value', None), sys.excepthook)); print('out', file=sys.stderr); 1/0",
+	"last traceback":         "import atexit; atexit.register(lambda: print(sys.last_traceback.tb_frame.f_code.co_filename, sys.last_traceback.tb_next)); 1/0",
+	"excepthook":             "sys.excepthook = lambda kind, value, tb: print('hook', kind, value, tb.tb_frame.f_code.co_name, tb.tb_next, value.__traceback__ is tb); 1/0",
+	"error in excepthook":    "def hook(*_): 2/0\n\nif sys.version_info >= (3, 11): sys.excepthook = hook\n1/0",
+	"os._exit":               "import os; print('lost'); os._exit(4)",
+	"threads": `
+import threading, time
+def f():
+    time.sleep(.1); print('thread'); raise ValueError
+threading.Thread(target=f, name='name').start(); print('main')`,
+	"spawn": `
+import multiprocessing, os
+def f(q): q.put((__name__, os.getcwd(), sys.argv, sys.path))
+if __name__ == '__main__':
+    multiprocessing.set_start_method('spawn'); q = multiprocessing.Queue()
+    p = multiprocessing.Process(target=f, args=(q,)); p.start(); print(q.get()); p.join(); print(p.exitcode)`,
+	"warnings":    "import warnings; warnings.warn('careful'); import sys as s, os; assert 1, 'x'\nwarnings.warn('old', DeprecationWarning)",
+	"logging":     "import logging, time; logging.basicConfig(format='%(levelname)s'); logging.warning('w'); print(time.time() - logging._startTime < 1 or time.time_ns() - logging._startTime < 10**9)",
+	"main":        "import __main__, pickle\nclass C: pass\nprint(__main__.__file__, type(pickle.loads(pickle.dumps(C()))), hasattr(__main__, 'own'))",
+	"source":      "import inspect, traceback\ndef f(): pass\nprint(inspect.getsource(f), inspect.getfile(f))\ntry: 1/0\nexcept Exception: traceback.print_exc()",
+	"cookie":      "# é\nprint(ascii('é'))",
+	"child":       "import subprocess; subprocess.call([sys.executable, '-c', 'import sys; print(sys.flags, sys.path)'] ); subprocess.call('yes | head -1', shell=True)",
+	"annotations": "x: int = 1\nprint(globals().get('__annotations__'))",
+	"names":       "print([n for n in ('own', 'script', 'sys', 'os', 'exec') if n in globals()])\nsys = own = exec = None",
+	"big output":  "print('x' * 300000, end='')",
+}
+
+func TestPreloadedScriptIsLikeAnyOther(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		s := newScripts(t, e)
+		for name, body := range bodies {
+			s.script(t, python, body)
+			same(t, name, func() *execproxy.Cmd {
+				c := s.command("", "a b\n'\"\\$HOME", "é", strings.Repeat("x\n", 60_000))
+				c.Dir, c.Env = "/tmp", []string{"A=a b\nc", "B=", "PWD=/mine", "PYTHONWARNINGS=default"}
+				c.Stdin = strings.NewReader("line\nrest\x00\xff")
+				return c
+			})
+			s.seen(t, name, "plain spare ")
+		}
+	})
+}
