@@ -1,11 +1,10 @@
-//go:build linux || darwin
-
 package standby_test
 
 import (
 	"bytes"
 	"context"
 	"log"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,7 +17,16 @@ import (
 	"github.com/toxrun/docker-toxrun/execproxy/standby"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if what := os.Getenv("TOXRUN_TEST_STRANGER"); what != "" {
+		beStranger(os.Getenv("DIR"), what, []byte(os.Getenv("WANT")))
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// stranger is the ID of another user.
+const stranger = 65534
 
 // waitLimit is for what is about to happen; only a test that fails waits so long.
 const waitLimit = 20 * time.Second
@@ -36,7 +44,13 @@ type keeper struct {
 // keep starts a keeper for commands such as c. It ends with the test.
 func keep(t testing.TB, e enginetest.Target, c *execproxy.Cmd, idle time.Duration) *keeper {
 	t.Helper()
-	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	return keepIn(t, t.TempDir(), e, c, idle)
+}
+
+// keepIn starts it with its socket in a directory of that one.
+func keepIn(t testing.TB, runtime string, e enginetest.Target, c *execproxy.Cmd, idle time.Duration) *keeper {
+	t.Helper()
+	t.Setenv("XDG_RUNTIME_DIR", runtime)
 	dir, err := standby.Dir()
 	if err != nil {
 		t.Fatal(err)
