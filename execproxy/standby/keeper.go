@@ -10,13 +10,22 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+
 	"github.com/toxrun/docker-toxrun/execproxy"
 )
+
+// An Engine is what a keeper needs of the Docker Engine; *client.Client is one.
+type Engine interface {
+	execproxy.Engine
+	Events(ctx context.Context, options events.ListOptions) (<-chan events.Message, <-chan error)
+}
 
 // A keeper is what Keep is made of. Its fields belong to Keep's goroutine; the
 // others hand it what is to be done.
 type keeper struct {
-	engine execproxy.Engine
+	engine Engine
 	log    *log.Logger
 	do     chan func()
 	over   chan struct{} // closed at the end
@@ -27,6 +36,7 @@ type keeper struct {
 	preparing bool
 	runs      int    // that go on
 	died      int    // spares in a row that ended before they were used
+	paused    bool   // the container is: its spare would not answer
 	spent     string // why the container can't have a spare; "": it can
 	unused    *time.Timer
 	info      Info
@@ -53,7 +63,7 @@ const (
 // stop, ctx is done, nobody has asked for want.Idle, or the container or the
 // Engine is gone. It returns at once where another one does this already. What it
 // does goes to log. It returns an error only where it could not begin.
-func Keep(ctx context.Context, dir string, engine execproxy.Engine, want Want, log *log.Logger) error {
+func Keep(ctx context.Context, dir string, engine Engine, want Want, log *log.Logger) error {
 	if err := checkDir(dir); err != nil {
 		return err
 	}
@@ -72,6 +82,7 @@ func Keep(ctx context.Context, dir string, engine execproxy.Engine, want Want, l
 	defer close(k.over)
 	log.Printf("begins, for container %s", want.Name)
 	go k.accept(ctx, listener)
+	go k.follow(ctx)
 	k.prepare(ctx)
 	for k.ended == nil {
 		select {
@@ -119,6 +130,21 @@ func unlisten(dir string, listener *net.UnixListener) {
 		_ = os.Remove(listener.Addr().String())
 	}
 	listener.Close()
+}
+
+// follow takes in that the container is paused, or goes on. Its end is the spare's.
+func (k *keeper) follow(ctx context.Context) {
+	of := filters.NewArgs(filters.Arg("container", k.info.Container),
+		filters.Arg("event", string(events.ActionPause)), filters.Arg("event", string(events.ActionUnPause)))
+	happened, failed := k.engine.Events(ctx, events.ListOptions{Filters: of})
+	for {
+		select {
+		case event := <-happened:
+			k.hand(func() { k.paused = event.Action == events.ActionPause })
+		case <-failed: // with ctx, or the Engine
+			return
+		}
+	}
 }
 
 // hand has Keep's goroutine call f, and waits for it. At the end it does not.
@@ -203,8 +229,10 @@ func (k *keeper) lend(want Want) *held {
 	} else {
 		k.want = want
 	}
-	h := k.spare
-	k.spare = nil
+	var h *held
+	if !k.paused {
+		h, k.spare = k.spare, nil
+	}
 	if h != nil && !h.release() {
 		h.Close()
 		h = nil
@@ -232,6 +260,8 @@ func (k *keeper) tell() *Info {
 	switch {
 	case k.runs > 0:
 		told.State = "running"
+	case k.paused:
+		told.State = "paused"
 	case k.spent != "":
 		told.State = k.spent
 	case k.spare == nil:

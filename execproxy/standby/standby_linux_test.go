@@ -289,3 +289,17 @@ func TestSpareThatDiesIsReplaced(t *testing.T) {
 		k.take(true).Spare.Close()
 	})
 }
+
+// A spare in a paused container would keep silent, where a plain start is an error.
+func TestPausedContainerLendsNothing(t *testing.T) {
+	each(t, func(t *testing.T, k *keeper) {
+		k.e.Pause(t)
+		k.is("paused")
+		k.take(false).Done()
+		k.e.Unpause(t)
+		k.is("ready")
+		lease := k.take(true)
+		lease.Spare.Close()
+		lease.Done()
+	})
+}
