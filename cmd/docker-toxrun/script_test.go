@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -21,6 +23,7 @@ import (
 	"github.com/toxrun/docker-toxrun/compose"
 	"github.com/toxrun/docker-toxrun/compose/load"
 	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
+	"github.com/toxrun/docker-toxrun/execproxy/standby"
 )
 
 const scripts = "testdata/script"
@@ -54,6 +57,7 @@ func TestScripts(t *testing.T) {
 					"recreate": recreate,
 					"requests": requests,
 					"left":     left,
+					"keeper":   keeper,
 				},
 			})
 		})
@@ -277,4 +281,34 @@ func left(ts *testscript.TestScript, neg bool, args []string) {
 	case !neg && len(found) == 0:
 		ts.Fatalf("nothing is left in the container")
 	}
+}
+
+// keeper [-n N] [STATE] waits until there are N keepers, else one, and prints them;
+// with STATE until they all are so.
+func keeper(ts *testscript.TestScript, neg bool, args []string) {
+	count := 1
+	if len(args) > 1 && args[0] == "-n" {
+		n, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		count, args = n, args[2:]
+	}
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: keeper [-n N] [STATE]")
+	}
+	var said []byte
+	for deadline := time.Now().Add(waitLimit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		cmd := exec.Command(programName, "standby", "--format", "json")
+		cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "XDG_RUNTIME_DIR=" + ts.Getenv("XDG_RUNTIME_DIR")}
+		var err error
+		said, err = cmd.Output()
+		ts.Check(err)
+		var infos []standby.Info
+		ts.Check(json.Unmarshal(said, &infos))
+		other := func(i standby.Info) bool { return i.State != args[0] }
+		if len(infos) == count && (len(args) == 0 || !slices.ContainsFunc(infos, other)) {
+			ts.Stdout().Write(said)
+			return
+		}
+	}
+	ts.Fatalf("keepers: %s", said)
 }
