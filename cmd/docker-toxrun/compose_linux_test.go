@@ -2,9 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -32,6 +35,11 @@ func TestInterruptWhileComposeFilesAreRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer writer.Close()
+		for _, child := range children(t, cmd.Process.Pid) {
+			if group, err := syscall.Getpgid(child); err != nil || group == cmd.Process.Pid {
+				t.Errorf("^C reaches process %d, too (%v)", child, err)
+			}
+		}
 		if err := syscall.Kill(-cmd.Process.Pid, kill); err != nil {
 			t.Fatal(err)
 		}
@@ -46,4 +54,28 @@ func TestInterruptWhileComposeFilesAreRead(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
+}
+
+// children are those that a process has, one at least.
+func children(t *testing.T, pid int) []int {
+	t.Helper()
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var children []int
+	for _, list := range lists {
+		content, _ := os.ReadFile(list) // a thread may have ended
+		for _, number := range strings.Fields(string(content)) {
+			child, err := strconv.Atoi(number)
+			if err != nil {
+				t.Fatal(err)
+			}
+			children = append(children, child)
+		}
+	}
+	if len(children) == 0 {
+		t.Fatalf("process %d has no children", pid)
+	}
+	return children
 }
