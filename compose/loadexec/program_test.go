@@ -206,8 +206,17 @@ func TestEndOfContextEndsTheProgram(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}()
-	// Model has waited for the program when it returns.
-	if _, err := p.Model(ctx, compose.Query{Dir: t.TempDir()}); err != context.Canceled {
-		t.Errorf("%v, want %v", err, context.Canceled)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := p.Model(ctx, compose.Query{Dir: t.TempDir()})
+		ended <- err // it has waited for the program
+	}()
+	select {
+	case err := <-ended:
+		if err != context.Canceled {
+			t.Errorf("%v, want %v", err, context.Canceled)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the program goes on")
 	}
 }
