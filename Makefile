@@ -7,11 +7,11 @@ BUILDVCS := $(shell git status >/dev/null 2>&1 || echo -buildvcs=false)
 .PHONY: build install uninstall setup demo test lint
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath $(BUILDVCS) -o bin/docker-toxrun ./cmd/docker-toxrun
+	CGO_ENABLED=0 $(GO) build -trimpath $(BUILDVCS) -o bin/ ./cmd/...
 
 # PREFIX=DIR chooses where bin/docker-toxrun goes; see scripts/install.sh.
 install: build
-	@scripts/install.sh install bin/docker-toxrun
+	@scripts/install.sh install bin
 
 uninstall:
 	@scripts/install.sh uninstall

@@ -16,13 +16,15 @@ const module = "github.com/toxrun/docker-toxrun"
 var imports = map[string]struct{ ours, theirs []string }{
 	"": {},
 	"/cmd/docker-toxrun": {
-		ours: []string{"", "/compose", "/compose/load", "/execproxy", "/execproxy/standby", "/watch"},
+		ours: []string{"", "/compose", "/compose/loadexec", "/execproxy", "/execproxy/standby", "/watch"},
 		theirs: []string{"github.com/docker/cli/", "github.com/docker/docker/", "github.com/containerd/errdefs",
 			"github.com/moby/sys/signal", "github.com/spf13/", "golang.org/x/"},
 	},
-	"/compose":      {theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs"}},
-	"/compose/load": {ours: []string{"/compose"}, theirs: []string{"github.com/compose-spec/compose-go/v2/", "go.yaml.in/yaml/v4", "github.com/sirupsen/logrus"}},
-	"/execproxy":    {theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs", "golang.org/x/sys/"}},
+	"/cmd/toxrun-compose": {ours: []string{"/compose/load", "/compose/loadexec"}, theirs: []string{"golang.org/x/term"}},
+	"/compose":            {theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs"}},
+	"/compose/load":       {ours: []string{"/compose"}, theirs: []string{"github.com/compose-spec/compose-go/v2/", "go.yaml.in/yaml/v4", "github.com/sirupsen/logrus"}},
+	"/compose/loadexec":   {ours: []string{"/compose"}},
+	"/execproxy":          {theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs", "golang.org/x/sys/"}},
 	"/execproxy/enginetest": {
 		theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs", "github.com/creack/pty", "golang.org/x/sys/", "golang.org/x/sync/"},
 	},
@@ -68,16 +70,18 @@ func TestEachPackageImportsWhatItMay(t *testing.T) {
 	}
 }
 
-// A run that finds its target in the cache must be able to do without the
-// reading of Compose files, the most expensive thing to start.
+// A run that finds its target in the cache does without the reader of Compose
+// files, the most expensive thing to start: what is linked is started, used or not.
 func TestFindingTheTargetNeedsNoComposeReader(t *testing.T) {
-	for _, pkg := range []string{"./compose", "./execproxy", "./watch"} {
+	for _, pkg := range []string{"./cmd/docker-toxrun", "./compose", "./compose/loadexec", "./execproxy", "./watch"} {
 		out, err := exec.Command("go", "list", "-deps", pkg).Output()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(out), "compose-go") {
-			t.Errorf("%s depends on compose-go", pkg)
+		for _, reader := range []string{"/compose-go/", "/jsonschema/", "/yaml/", "/compose/load\n"} {
+			if strings.Contains(string(out), reader) {
+				t.Errorf("%s depends on %q", pkg, reader)
+			}
 		}
 	}
 }

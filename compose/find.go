@@ -27,8 +27,8 @@ type Finder struct {
 	// caller's to close.
 	Connect func() (Engine, error)
 
-	// Load reads the Compose files. It is load.Model, but for a caller that
-	// counts.
+	// Load reads the Compose files. It is load.Model, here or by a program of
+	// its own (package loadexec).
 	Load func(context.Context, Query) (*Model, error)
 }
 

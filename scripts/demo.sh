@@ -25,7 +25,10 @@ compose='docker compose'
 $compose version >/dev/null 2>&1 || compose=docker-compose
 
 program=$(command -v docker-toxrun) || die "docker-toxrun is not on the PATH"
-cmp -s "$program" "$root/bin/docker-toxrun" || die "$program is not the one just built"
+for built in docker-toxrun toxrun-compose; do
+	installed=$(dirname "$program")/$built
+	cmp -s "$installed" "$root/bin/$built" || die "$installed is not the one just built"
+done
 (cd "$root" && go build -o "$tmp/rounds" ./scripts/rounds)
 cd "$root/examples/tox"
 echo '$ cd examples/tox'

@@ -15,7 +15,7 @@ import (
 	"github.com/docker/cli/opts"
 
 	"github.com/toxrun/docker-toxrun/compose"
-	"github.com/toxrun/docker-toxrun/compose/load"
+	"github.com/toxrun/docker-toxrun/compose/loadexec"
 	"github.com/toxrun/docker-toxrun/execproxy"
 )
 
@@ -73,7 +73,7 @@ func outdated(err error) bool {
 func (o *options) finder(e engine) *compose.Finder {
 	finder := &compose.Finder{
 		Connect: func() (compose.Engine, error) { return e.connect("") },
-		Load:    load.Model,
+		Load:    loadexec.Program{}.Model,
 	}
 	if dir, err := cacheDir(); err == nil {
 		finder.CacheDir = dir

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -19,19 +20,31 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/toxrun/docker-toxrun/compose/load"
+	"github.com/toxrun/docker-toxrun/compose/loadexec"
 	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
 )
 
 // The tests run the program as the user does: as a process. It is this binary
 // under the program's name, which is on the PATH while the tests run, and so
-// built with the race detector when they are.
+// built with the race detector when they are. Beside it is the program that reads
+// Compose files, as its own main would be.
 func TestMain(m *testing.M) {
 	// The race detector holds each process back for a second at its end.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	testscript.Main(waiting{m}, map[string]func(){
 		"docker-toxrun":        main,
 		"docker-toxrun-panics": panics,
+		"toxrun-compose":       readsComposeFiles,
 	})
+}
+
+// readsComposeFiles is toxrun-compose.
+func readsComposeFiles() {
+	if err := loadexec.Serve(context.Background(), os.Stdin, os.Stdout, load.Model); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // waiting runs more tests at the same time than there are processors: most of them
