@@ -26,7 +26,7 @@ $compose version >/dev/null 2>&1 || compose=docker-compose
 
 program=$(command -v docker-toxrun) || die "docker-toxrun is not on the PATH"
 cmp -s "$program" "$root/bin/docker-toxrun" || die "$program is not the one just built"
-(cd "$root" && go build -o "$tmp/rounds" ./scripts/rounds)
+(cd "$root" && go build -o "$tmp/bench" ./internal/bench)
 cd "$root/examples/tox"
 echo '$ cd examples/tox'
 
@@ -68,7 +68,7 @@ is 0
 
 title "the time of a warm run, 15 rounds"
 PATH=$tmp:$PATH
-show "rounds \\
+show "bench \\
     'docker exec ${id:0:12} true' \\
     'docker-toxrun exec -n true' \\
     'docker toxrun exec -n true' \\

@@ -50,9 +50,10 @@ func (b *bench) measureStreams(ctx context.Context) (results []*result, err erro
 // zeros are commands that write so many MiB, as a user of docker exec and of
 // docker-toxrun types them.
 func (p *project) zeros(u user, mib int64) (docker, toxrun command) {
-	bytes := strconv.FormatInt(mib<<20, 10)
-	return p.command(u, "docker", "exec", p.container, "head", "-c", bytes, "/dev/zero"),
-		p.command(u, "docker-toxrun", "exec", "-n", "head", "-c", bytes, "/dev/zero")
+	// In large blocks: it is not the writer that is to be measured.
+	dd := []string{"dd", "if=/dev/zero", "bs=64k", fmt.Sprint("count=", mib<<4), "status=none"}
+	return p.command(u, append([]string{"docker", "exec", p.container}, dd...)...),
+		p.command(u, append([]string{"docker-toxrun", "exec", "-n"}, dd...)...)
 }
 
 // streamOut is about output that goes to a file, or to a pipe for a nil one.
@@ -79,10 +80,10 @@ func (p *project) streamOut(u user, mib int64, to *os.File) *group {
 	return &group{
 		title: fmt.Sprintf("%d MiB out, to %s", mib, where), unit: "s", rounds: p.bench.pick(5, 2), base: "docker exec",
 		contenders: []contender{
-			{key: "docker exec", name: "`docker exec ID head -c N /dev/zero`", run: run(docker)},
-			{key: "docker-toxrun", name: "`docker-toxrun exec -n head -c N /dev/zero`", run: run(toxrun)},
+			{key: "docker exec", name: "`docker exec ID dd if=/dev/zero ...`", run: run(docker)},
+			{key: "docker-toxrun", name: "`docker-toxrun exec -n dd if=/dev/zero ...`", run: run(toxrun)},
 		},
-		promises: []promise{{"1 GiB out to " + where + ", `docker-toxrun` to `docker exec`", "docker-toxrun", "docker exec", 1}},
+		promises: []promise{{fmt.Sprintf("%d MiB out to %s, `docker-toxrun` to `docker exec`", mib, where), "docker-toxrun", "docker exec", 1}},
 	}
 }
 
@@ -125,7 +126,7 @@ func (p *project) streamIn(u user, mib int64) (*group, error) {
 			{key: "docker exec", name: "`docker exec -i ID wc -c <FILE`", run: run(p.command(u, "docker", "exec", "-i", p.container, "wc", "-c"))},
 			{key: "docker-toxrun", name: "`docker-toxrun exec wc -c <FILE`", run: run(p.command(u, "docker-toxrun", "exec", "wc", "-c"))},
 		},
-		promises: []promise{{"512 MiB in, `docker-toxrun` to `docker exec`", "docker-toxrun", "docker exec", 1}},
+		promises: []promise{{fmt.Sprintf("%d MiB in, `docker-toxrun` to `docker exec`", mib), "docker-toxrun", "docker exec", 1}},
 	}, nil
 }
 
@@ -139,8 +140,8 @@ func (p *project) streamMemory(u user, mib int64, null *os.File) *group {
 		title: fmt.Sprintf("Memory, %d GiB out", mib>>10), unit: "MB", rounds: 1, firstCounts: true, base: "docker exec",
 		text: "The most of it that the client had at any time.",
 		contenders: []contender{
-			{key: "docker exec", name: "`docker exec ID head -c N /dev/zero`", run: run(docker)},
-			{key: "docker-toxrun", name: "`docker-toxrun exec -n head -c N /dev/zero`", run: run(toxrun)},
+			{key: "docker exec", name: "`docker exec ID dd if=/dev/zero ...`", run: run(docker)},
+			{key: "docker-toxrun", name: "`docker-toxrun exec -n dd if=/dev/zero ...`", run: run(toxrun)},
 		},
 		promises: []promise{{fmt.Sprintf("memory of `docker-toxrun`, %d GiB out", mib>>10), "docker-toxrun", "", 32}},
 	}

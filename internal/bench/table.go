@@ -11,18 +11,27 @@ import (
 type table [][]string
 
 func (t table) String() string {
-	widths := make([]int, len(t[0]))
-	for _, row := range t {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(strings.TrimSuffix(cell, ":")), 3)
+	var b strings.Builder
+	rows := make(table, len(t)) // as they are written
+	for n, row := range t {
+		for _, cell := range row {
+			if n == 0 {
+				cell = strings.TrimSuffix(cell, ":")
+			}
+			rows[n] = append(rows[n], strings.ReplaceAll(cell, "|", `\|`))
 		}
 	}
-	var b strings.Builder
-	for n, row := range t {
+	widths := make([]int, len(t[0]))
+	for _, row := range rows {
 		for i, cell := range row {
-			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(strings.TrimSuffix(cell, ":")))
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell), 3)
+		}
+	}
+	for n, row := range rows {
+		for i, cell := range row {
+			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
 			if right(t[0][i]) {
-				fmt.Fprintf(&b, "| %s%s ", gap, strings.TrimSuffix(cell, ":"))
+				fmt.Fprintf(&b, "| %s%s ", gap, cell)
 			} else {
 				fmt.Fprintf(&b, "| %s%s ", cell, gap)
 			}
@@ -31,14 +40,12 @@ func (t table) String() string {
 		if n > 0 {
 			continue
 		}
-		for i, cell := range row {
-			rule := strings.Repeat("-", widths[i]+1)
+		for i, cell := range t[0] {
+			end := "-"
 			if right(cell) {
-				rule += ":"
-			} else {
-				rule += "-"
+				end = ":"
 			}
-			b.WriteString("|" + rule)
+			b.WriteString("|" + strings.Repeat("-", widths[i]+1) + end)
 		}
 		b.WriteString("|\n")
 	}

@@ -53,9 +53,13 @@ func (b *bench) measureSave(ctx context.Context, title string, save func(string,
 		return nil, err
 	}
 	var watchers []*watcher
+	var projects []*project
 	defer func() {
 		for _, w := range watchers {
 			w.stop()
+		}
+		for _, p := range projects {
+			p.down(ctx)
 		}
 	}()
 	var firstErr error
@@ -63,6 +67,7 @@ func (b *bench) measureSave(ctx context.Context, title string, save func(string,
 		c := contender{key: name, name: name}
 		p, err := b.up(ctx, service("tests", "busybox")+"    volumes: [\".:/app\"]\n    working_dir: /app\n    x-toxrun: {command: [echo]}\n")
 		if err == nil {
+			projects = append(projects, p)
 			err = os.WriteFile(filepath.Join(p.dir, source), nil, 0o644)
 		}
 		var w *watcher
@@ -104,6 +109,7 @@ func (b *bench) measureSave(ctx context.Context, title string, save func(string,
 	if err != nil {
 		return nil, err
 	}
+	projects = append(projects, plain)
 	g.contenders = []contender{
 		{key: "docker exec", name: "`docker exec ID echo go`", run: func(ctx context.Context) (float64, error) {
 			begin := time.Now()
@@ -113,7 +119,7 @@ func (b *bench) measureSave(ctx context.Context, title string, save func(string,
 			}
 			return milliseconds(w.begun.Sub(begin)), w.wait()
 		}},
-		add("`ls a.py \\| entr -n docker exec ID echo go`", around("entr", "-n"), source+"\n"),
+		add("`ls a.py | entr -n docker exec ID echo go`", around("entr", "-n"), source+"\n"),
 		add("`docker-toxrun watch --no-standby -- go`", toxrun("--no-standby", "--", "go"), ""),
 		add("`docker-toxrun watch -- go`", toxrun("--", "go"), ""),
 	}
