@@ -48,6 +48,15 @@ func load() string {
 	return strings.Join(fields[:3], " ")
 }
 
+// remark warns of figures from a machine that had something else to do.
+func remark(load string) string {
+	var minute float64
+	if _, err := fmt.Sscan(load, &minute); err != nil || minute <= float64(runtime.NumCPU())/2 {
+		return ""
+	}
+	return ": it was busy, the figures say little"
+}
+
 // colonField is the value of the first "name : value" line of a file in /proc.
 func colonField(file, name string) string {
 	f, err := os.Open(file)

@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string) error {
 			return fmt.Errorf("no scene %q: there are %s", name, strings.Join(names(), ", "))
 		}
 	}
-	text, err := compare(ctx, *bin, *quick, *preload, chosen, "internal/bench "+strings.Join(args, " "))
+	text, err := compare(ctx, *bin, *quick, *preload, chosen, strings.Join(append([]string{"go run ./internal/bench"}, args...), " "))
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func compare(ctx context.Context, bin string, quick, preload bool, chosen []stri
 		r.results = append(r.results, results...)
 	}
 	took := time.Since(r.began).Round(time.Second)
-	r.machine = append(r.machine, []string{"load average", before + " before, " + load() + " after " + took.String()})
+	r.machine = append(r.machine, []string{"load average", before + " before, " + load() + " after " + took.String() + remark(before)})
 	var out bytes.Buffer
 	err = r.write(&out)
 	return out.Bytes(), err

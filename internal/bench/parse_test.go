@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -44,15 +44,23 @@ func TestParseSeconds(t *testing.T) {
 }
 
 func TestReadFrame(t *testing.T) {
-	r := bytes.NewReader([]byte("\x01\x00\x00\x00\x00\x00\x00\x03go\n\x02\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x02h"))
-	for _, want := range []struct {
+	for _, test := range []struct {
+		text   string
 		stream byte
 		data   string
 		err    error
-	}{{1, "go\n", nil}, {2, "", nil}, {0, "", io.ErrUnexpectedEOF}, {0, "", io.EOF}} {
-		stream, data, err := readFrame(r)
-		if stream != want.stream || string(data) != want.data || !errors.Is(err, want.err) {
-			t.Errorf("readFrame() = %d, %q, %v, want %v", stream, data, err, want)
+	}{
+		{"\x01\x00\x00\x00\x00\x00\x00\x03go\n\x02", 1, "go\n", nil},
+		{"\x02\x00\x00\x00\x00\x00\x00\x00", 2, "", nil},
+		{"\x01\x00\x00\x00\x00\x00\x01\x01" + strings.Repeat("x", 257), 1, strings.Repeat("x", 257), nil},
+		{"\x01\x00\x00\x00\x00\x00\x00\x02h", 0, "", io.ErrUnexpectedEOF},
+		{"\x01\x00\x00\x00\x00\x00\x00\x02", 0, "", io.ErrUnexpectedEOF},
+		{"\x01\x00", 0, "", io.ErrUnexpectedEOF},
+		{"", 0, "", io.EOF},
+	} {
+		stream, data, err := readFrame(strings.NewReader(test.text))
+		if stream != test.stream || string(data) != test.data || !errors.Is(err, test.err) {
+			t.Errorf("readFrame(%q) = %d, %q, %v, want %v", test.text, stream, data, err, test.err)
 		}
 	}
 }
@@ -61,6 +69,14 @@ func TestMemory(t *testing.T) {
 	for text, want := range map[string]string{"25276510 kB": "24.1 GiB", "": "", "much": ""} {
 		if got := memory(text); got != want {
 			t.Errorf("memory(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestRemark(t *testing.T) {
+	for load, busy := range map[string]bool{"0.10 99.00 99.00": false, "999.00 0.00 0.00": true, "not known": false} {
+		if got := remark(load); (got != "") != busy {
+			t.Errorf("remark(%q) = %q", load, got)
 		}
 	}
 }

@@ -15,15 +15,15 @@ type report struct {
 	results []*result
 }
 
-const howToRead = `Each round runs every row of a table once, in an order that is shuffled anew for each round, with a pause before each run
-until the machine is idle. The first round is not counted. A run is a process from its start to its end, on this
-machine, with an empty stdin; whatever fails, says something on stderr, or writes anything but what it should ends
-the whole bench. A ratio is one of two runs of the same round; the table has the median of all rounds, and the middle half
-of them: from the first to the third quartile. Ratios carry over to other machines better than times do.
+const howToRead = `Each round runs every row of a table once, in an order shuffled anew, and before each run waits until the machine is
+idle. The first round is not counted. A run is a process from its start to its end, with an empty stdin; one that
+fails, says something on stderr, or does not write what it should ends the whole bench. A ratio is one of two runs of
+the same round; a table has the median of all rounds, and their middle half: from the first to the third quartile.
+Ratios carry over to other machines better than times do.
 
-*Cold* is with an empty cache, *warm* with the container found before. *Standby* wakes a shell that waits in the
-container. ` + "`docker exec`" + ` and ` + "`docker compose exec`" + ` remember nothing from one run to the next: they have but one state. *Floor* is plain
-HTTP on the Engine's socket, from a process that runs already: what is above it is the client's.
+*Cold* is with an empty cache, *warm* with the container found before, *standby* with a shell that waits in the
+container. ` + "`docker exec` and `docker compose exec`" + ` remember nothing from one run to the next: they have one state. *Floor*
+is plain HTTP on the Engine's socket, from a process that runs already: what is above it is the client's.
 `
 
 func (r *report) write(w io.Writer) error {
