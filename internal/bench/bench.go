@@ -22,7 +22,6 @@ type bench struct {
 	socket  string   // the Engine's
 	environ []string // what all users have
 	quick   bool
-	preload bool // docker-toxrun has it
 	stderr  io.Writer
 
 	labels  int       // how many projects there have been

@@ -56,7 +56,6 @@ func run(ctx context.Context, args []string) error {
 	quick := flags.Bool("quick", false, "fewer rounds and less data, to try it out")
 	only := flags.String("only", "", "`scenes` to measure: "+strings.Join(names(), ","))
 	file := flags.String("o", "", "`file` for the tables, else stdout")
-	preload := flags.Bool("preload", true, "measure preload")
 	bin := flags.String("bin", "bin", "`directory` of the programs")
 	n := flags.Int("n", 15, "`rounds` of command lines")
 	if err := flags.Parse(args); err != nil {
@@ -74,7 +73,7 @@ func run(ctx context.Context, args []string) error {
 			return fmt.Errorf("no scene %q: there are %s", name, strings.Join(names(), ", "))
 		}
 	}
-	text, err := compare(ctx, *bin, *quick, *preload, chosen, strings.Join(append([]string{"go run ./internal/bench"}, args...), " "))
+	text, err := compare(ctx, *bin, *quick, chosen, strings.Join(append([]string{"go run ./internal/bench"}, args...), " "))
 	if err != nil {
 		return err
 	}
@@ -93,12 +92,12 @@ func names() (all []string) {
 }
 
 // compare measures the scenes and returns the tables.
-func compare(ctx context.Context, bin string, quick, preload bool, chosen []string, line string) (text []byte, err error) {
+func compare(ctx context.Context, bin string, quick bool, chosen []string, line string) (text []byte, err error) {
 	b, err := newBench(ctx, bin)
 	if err != nil {
 		return nil, err
 	}
-	b.quick, b.preload, b.stderr = quick, preload, os.Stderr
+	b.quick, b.stderr = quick, os.Stderr
 	defer func() { err = errors.Join(err, b.close()) }()
 	r := &report{began: time.Now(), command: line, machine: b.describe(ctx)}
 	before := load()

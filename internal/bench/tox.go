@@ -34,6 +34,15 @@ func (b *bench) measureTox(ctx context.Context) ([]*result, error) {
 	if err != nil {
 		return nil, err
 	}
+	preloaded, err := b.up(ctx, tests+"    x-toxrun: {command: [tox], preload: [tox]}\n")
+	if err != nil {
+		return nil, err
+	}
+	defer preloaded.down(ctx)
+	python, err := preloaded.standby(true)
+	if err != nil {
+		return nil, err
+	}
 	version, err := p.command(warm, "docker", "exec", p.container, "tox", "--version").output(ctx)
 	if err != nil {
 		return nil, err
@@ -41,7 +50,11 @@ func (b *bench) measureTox(ctx context.Context) ([]*result, error) {
 	g := &group{
 		title: "`tox --version`", unit: "ms", variant: "state", rounds: b.pick(20, 5), base: "docker exec",
 		text: "tox is " + strings.Fields(version)[0] + ". *Inside* is from the start of the program to its end, taken in the container: " +
-			"of each round the median of three.",
+			"of each round the median of three. *Preload* is standby with an interpreter that has imported tox already.",
+		promises: []promise{
+			{"preload `docker-toxrun -- --version` to `docker exec ID tox --version`", "preload", "docker exec", 0.6},
+			{"preload `docker-toxrun -- --version` to `tox --version` inside", "preload", "inside", 1},
+		},
 		contenders: []contender{
 			{key: "inside", name: "inside", run: p.inside(warm, "tox", "--version")},
 			{key: "docker exec", name: "`docker exec ID tox --version`", run: p.command(warm, "docker", "exec", p.container, "tox", "--version").writes(version)},
@@ -50,30 +63,11 @@ func (b *bench) measureTox(ctx context.Context) ([]*result, error) {
 			{key: "docker-toxrun", name: "`docker-toxrun -- --version`", variant: "warm", run: p.command(warm, "docker-toxrun", "--", "--version").writes(version)},
 			{key: "docker toxrun standby", name: "`docker toxrun -- --version`", variant: "standby", run: p.command(standby.user, "docker", "toxrun", "--", "--version").writes(version)},
 			{key: "standby", name: "`docker-toxrun -- --version`", variant: "standby", run: p.command(standby.user, "docker-toxrun", "--", "--version").writes(version)},
+			{key: "docker toxrun preload", name: "`docker toxrun -- --version`", variant: "preload", run: preloaded.command(python.user, "docker", "toxrun", "--", "--version").writes(version)},
+			{key: "preload", name: "`docker-toxrun -- --version`", variant: "preload", run: preloaded.command(python.user, "docker-toxrun", "--", "--version").writes(version)},
 		},
 	}
-	wakings := []waking{{standby, 2}}
-	if b.preload {
-		preloaded, err := b.up(ctx, tests+"    x-toxrun: {command: [tox], preload: [tox]}\n")
-		if err != nil {
-			return nil, err
-		}
-		defer preloaded.down(ctx)
-		python, err := preloaded.standby(true)
-		if err != nil {
-			return nil, err
-		}
-		wakings = append(wakings, waking{python, 2})
-		g.text += " *Preload* is standby with an interpreter that has imported tox already."
-		g.promises = []promise{
-			{"preload `docker-toxrun -- --version` to `docker exec ID tox --version`", "preload", "docker exec", 0.6},
-			{"preload `docker-toxrun -- --version` to `tox --version` inside", "preload", "inside", 1},
-		}
-		g.contenders = append(g.contenders,
-			contender{key: "docker toxrun preload", name: "`docker toxrun -- --version`", variant: "preload", run: preloaded.command(python.user, "docker", "toxrun", "--", "--version").writes(version)},
-			contender{key: "preload", name: "`docker-toxrun -- --version`", variant: "preload", run: preloaded.command(python.user, "docker-toxrun", "--", "--version").writes(version)})
-	}
-	mustWake(g, wakings...)
+	mustWake(g, waking{standby, 2}, waking{python, 2})
 	r, err := b.measure(ctx, g)
 	return []*result{r}, err
 }
