@@ -4,7 +4,7 @@ GO ?= go
 # Without git, or in a checkout that git does not trust, there is nothing to stamp.
 BUILDVCS := $(shell git status >/dev/null 2>&1 || echo -buildvcs=false)
 
-.PHONY: build install uninstall setup demo test lint
+.PHONY: build install uninstall setup demo test bench lint
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath $(BUILDVCS) -o bin/ ./cmd/...
@@ -32,6 +32,14 @@ test: setup
 	@scripts/cc.sh
 	$(GO) vet ./...
 	TOXRUN_TEST_ENGINE=required CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 8m ./...
+
+# docs/benchmarks.md, about 15 minutes on a machine that does nothing else; with
+# BENCH="-quick -o bin/benchmarks.md" to try it out. All flags: internal/bench.
+BENCH ?= -o docs/benchmarks.md
+
+bench: setup build
+	@scripts/entr.sh
+	$(GO) run $(BUILDVCS) ./internal/bench $(BENCH)
 
 lint:
 	@scripts/lint.sh

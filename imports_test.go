@@ -29,7 +29,7 @@ var imports = map[string]struct{ ours, theirs []string }{
 		theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs", "github.com/creack/pty", "golang.org/x/sys/", "golang.org/x/sync/"},
 	},
 	"/execproxy/standby": {ours: []string{"/execproxy"}, theirs: []string{"github.com/docker/docker/api/", "golang.org/x/sys/"}},
-	"/scripts/rounds":    {},
+	"/internal/bench":    {},
 	"/watch":             {theirs: []string{"github.com/fsnotify/fsnotify", "github.com/moby/patternmatcher", "github.com/bmatcuk/doublestar/v4", "golang.org/x/"}},
 }
 

@@ -29,7 +29,7 @@ for built in docker-toxrun toxrun-compose; do
 	installed=$(dirname "$program")/$built
 	cmp -s "$installed" "$root/bin/$built" || die "$installed is not the one just built"
 done
-(cd "$root" && go build -o "$tmp/rounds" ./scripts/rounds)
+(cd "$root" && go build -o "$tmp/bench" ./internal/bench)
 cd "$root/examples/tox"
 echo '$ cd examples/tox'
 
@@ -71,7 +71,7 @@ is 0
 
 title "the time of a warm run, 15 rounds"
 PATH=$tmp:$PATH
-show "rounds \\
+show "bench \\
     'docker exec ${id:0:12} true' \\
     'docker-toxrun exec -n true' \\
     'docker toxrun exec -n true' \\
