@@ -1,9 +1,11 @@
 package execproxy
 
 import (
+	"bufio"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 )
 
 // The streams of a frame, from the Engine's API reference, "attach to a
@@ -32,18 +34,17 @@ type systemError string
 
 func (e systemError) Error() string { return "engine: " + string(e) }
 
-// chunkSize is how much is read from the Engine at once. It writes frames of at
-// most 32 KiB.
+// chunkSize is how much is read at once where nothing else says so. The Engine
+// writes frames of at most 32 KiB.
 const chunkSize = 32 << 10
 
 // readFrames takes the Engine's frames apart and calls write for each piece, in
 // their order, as soon as it is there; write must not keep data. Its first
-// argument is 1 for stdout and 2 for stderr. It returns nil at an end between two frames, io.ErrUnexpectedEOF at one
-// within a frame, a [FrameError], and errors of r and write as they are. Memory
-// is constant whatever lengths the frames claim to have.
-func readFrames(r io.Reader, write func(stream int, data []byte) error) error {
+// argument is 1 for stdout and 2 for stderr. It returns nil at an end between two
+// frames, io.ErrUnexpectedEOF at one within a frame, a [FrameError], and errors of
+// r and write as they are. Memory is r's, whatever lengths the frames claim to have.
+func readFrames(r *bufio.Reader, write func(stream int, data []byte) error) error {
 	var header [frameHeader]byte
-	chunk := make([]byte, chunkSize)
 	for {
 		if _, err := io.ReadFull(r, header[:]); err == io.EOF {
 			return nil
@@ -63,33 +64,37 @@ func readFrames(r io.Reader, write func(stream int, data []byte) error) error {
 		}
 		stream := max(int(header[0]), frameStdout)
 		for size > 0 {
-			n, err := r.Read(chunk[:min(size, chunkSize)])
-			if n > 0 {
-				if err := write(stream, chunk[:n]); err != nil {
-					return err
-				}
-				size -= int64(n)
-			}
-			if err == io.EOF && size > 0 {
+			n, err := readSome(r, size, func(data []byte) error { return write(stream, data) })
+			if err == io.EOF {
 				return io.ErrUnexpectedEOF
 			}
-			if err != nil && err != io.EOF {
+			if err != nil {
 				return err
 			}
+			size -= n
 		}
 	}
 }
 
+// readSome hands what is there, one byte at least and limit at most, to write,
+// straight from r's buffer.
+func readSome(r *bufio.Reader, limit int64, write func(data []byte) error) (int64, error) {
+	if _, err := r.Peek(1); err != nil {
+		return 0, err
+	}
+	n := min(limit, int64(r.Buffered()))
+	data, _ := r.Peek(int(n))
+	if err := write(data); err != nil {
+		return 0, err
+	}
+	_, err := r.Discard(int(n))
+	return n, err
+}
+
 // readRaw is readFrames for a TTY, which has one stream and no frames.
-func readRaw(r io.Reader, write func(stream int, data []byte) error) error {
-	chunk := make([]byte, chunkSize)
+func readRaw(r *bufio.Reader, write func(stream int, data []byte) error) error {
 	for {
-		n, err := r.Read(chunk)
-		if n > 0 {
-			if err := write(frameStdout, chunk[:n]); err != nil {
-				return err
-			}
-		}
+		_, err := readSome(r, math.MaxInt, func(data []byte) error { return write(frameStdout, data) })
 		if err == io.EOF {
 			return nil
 		}

@@ -1,6 +1,7 @@
 package execproxy
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -18,7 +19,7 @@ func frame(stream byte, payload string) []byte {
 // split reads frames and returns what came on each stream.
 func split(r io.Reader) (stdout, stderr string, err error) {
 	var streams [3]bytes.Buffer
-	err = readFrames(r, func(stream int, data []byte) error {
+	err = readFrames(bufio.NewReader(r), func(stream int, data []byte) error {
 		streams[stream].Write(data)
 		return nil
 	})
@@ -76,7 +77,7 @@ func TestHugeFramesCostNoMemory(t *testing.T) {
 	allocated := testing.AllocsPerRun(1, func() {
 		got = 0
 		r := io.MultiReader(bytes.NewReader(header), io.LimitReader(zeros{}, size))
-		if err := readFrames(r, func(_ int, data []byte) error { got += int64(len(data)); return nil }); err != nil {
+		if err := readFrames(bufio.NewReader(r), func(_ int, data []byte) error { got += int64(len(data)); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	})

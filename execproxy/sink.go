@@ -22,6 +22,7 @@ type sink struct {
 	closed  bool   // nothing more will be accepted
 	err     error  // of w; all further output is dropped
 
+	told    bool          // of all that is waiting; belongs to who calls write
 	filled  chan struct{} // room for one: waiting, or closed, has changed
 	emptied chan struct{} // room for one: the writing goroutine took what was waiting
 	done    chan struct{} // closed when all is written, or after err
@@ -57,7 +58,8 @@ func newSink(r *run, w io.Writer) *sink {
 }
 
 // write accepts data, or drops it when the receiver has failed. It keeps no
-// reference to it.
+// reference to it. It is written at the next flush at the latest: to wake the
+// writing goroutine for each small piece takes longer than the pieces.
 func (s *sink) write(data []byte) {
 	for {
 		s.mu.Lock()
@@ -68,10 +70,11 @@ func (s *sink) write(data []byte) {
 		if len(s.waiting) == 0 || len(s.waiting)+len(data) <= s.limit {
 			s.waiting = append(s.waiting, data...)
 			s.mu.Unlock()
-			wake(s.filled)
+			s.told = false
 			return
 		}
 		s.mu.Unlock()
+		s.flush()
 		select {
 		case <-s.emptied:
 		case <-s.done:
@@ -82,6 +85,14 @@ func (s *sink) write(data []byte) {
 				s.mu.Unlock()
 			}
 		}
+	}
+}
+
+// flush has what was accepted written.
+func (s *sink) flush() {
+	if !s.told {
+		s.told = true
+		wake(s.filled)
 	}
 }
 

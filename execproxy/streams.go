@@ -1,6 +1,7 @@
 package execproxy
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -31,7 +32,8 @@ func (r *run) receive() error {
 	if r.TTY {
 		read = readRaw
 	}
-	return read(r.stream.output, func(stream int, data []byte) error {
+	from := bufio.NewReaderSize(flushing{r.stream.output, r}, readSize)
+	return read(from, func(stream int, data []byte) error {
 		switch {
 		case r.woken() && stream == frameStderr:
 			data = r.awake(data)
@@ -48,6 +50,22 @@ func (r *run) receive() error {
 		}
 		return nil
 	})
+}
+
+// readSize is how much is taken from the Engine's connection at once: about what a
+// unix socket holds. With many small frames each is no more than a copy then.
+const readSize = 256 << 10
+
+// A flushing has all output written before it waits for more.
+type flushing struct {
+	io.Reader
+	r *run
+}
+
+func (f flushing) Read(p []byte) (int, error) {
+	f.r.out.flush()
+	f.r.err.flush()
+	return f.Reader.Read(p)
 }
 
 // refusal tells whether data, the first output of all, is not the command's.
