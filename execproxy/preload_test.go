@@ -51,7 +51,7 @@ func (s scripts) write(t *testing.T, name, text string) {
 
 // script makes a console script that notes whether witness is there already.
 func (s scripts) script(t *testing.T, first, body string) {
-	s.write(t, "script", fmt.Sprintf("#!%s\nimport sys; __name__ == '__main__' and open(%q, 'a').write('witness' in sys.modules and 'spare ' or 'plain ')\n%s", first, s.dir+"/seen", body))
+	s.write(t, "script", fmt.Sprintf("#!%s\nimport sys; __name__ == '__main__' and open(%q, 'a').write({'witness', 'tabnanny'} & set(sys.modules) and 'spare ' or 'plain ')\n%s", first, s.dir+"/seen", body))
 }
 
 // seen checks what the runs of the script have noted.
@@ -94,10 +94,22 @@ func same(t *testing.T, what string, make func() *execproxy.Cmd) outcome {
 	t.Helper()
 	plain := run(t, make())
 	woken := run(t, interpreter(t, make()))
-	if plain != woken {
-		t.Errorf("%s: with a spare:\n%q\nwithout:\n%q", what, woken, plain)
-	}
+	compare(t, what, woken, plain)
 	return plain
+}
+
+func compare(t *testing.T, what string, woken, plain outcome) {
+	t.Helper()
+	got, want := fmt.Sprintf("%+q", woken), fmt.Sprintf("%+q", plain)
+	if got == want {
+		return
+	}
+	from := 0
+	for from < min(len(got), len(want)) && got[from] == want[from] {
+		from++
+	}
+	from = max(0, from-100)
+	t.Errorf("%s: with a spare ... %.500s\nwithout ... %.500s", what, got[from:], want[from:])
 }
 
 // everything is a script that tells what surrounds it.
@@ -157,7 +169,7 @@ if __name__ == '__main__':
 	"main":        "import __main__, pickle\nclass C: pass\nprint(__main__.__file__, type(pickle.loads(pickle.dumps(C()))), hasattr(__main__, 'own'))",
 	"source":      "import inspect, traceback\ndef f(): pass\nprint(inspect.getsource(f), inspect.getfile(f))\ntry: 1/0\nexcept Exception: traceback.print_exc()",
 	"cookie":      "# é\nprint(ascii('é'))",
-	"child":       "import subprocess; subprocess.call([sys.executable, '-c', 'import sys; print(sys.flags, sys.path)'] ); subprocess.call('yes | head -1', shell=True)",
+	"child":       "import subprocess; subprocess.call([sys.executable, '-c', 'import sys; print(sys.flags, sys.path)']); subprocess.call('yes | head -1', shell=True)",
 	"annotations": "x: int = 1\nprint(globals().get('__annotations__'))",
 	"names":       "print([n for n in ('own', 'script', 'sys', 'os', 'exec') if n in globals()])\nsys = own = exec = None",
 	"big output":  "print('x' * 300000, end='')",
@@ -175,6 +187,83 @@ func TestPreloadedScriptIsLikeAnyOther(t *testing.T) {
 				return c
 			})
 			s.seen(t, name, "plain spare ")
+		}
+	})
+}
+
+// Whatever way the first line names the interpreter, and with whatever flags.
+func TestPreloadTakesTheInterpreterOfTheScript(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		s := newScripts(t, e)
+		s.Exec(t, "ln", "-s", python, s.dir+"/python 3")
+		s.Exec(t, "ln", "-s", python, s.dir+"/python3")
+		for _, first := range []string{
+			"/usr/bin/env python3", "/usr/bin/env -S python3 -s", " " + python + " -I", python + " -sE ", python + " -bb", python + " -Werror", python + "\t-uO",
+			"/bin/sh\n'''exec' \"" + s.dir + "/python 3\" -E \"$0\" \"$@\"\n' '''",
+			"/bin/sh\n'''exec' " + python + " \"$0\" \"$@\"\n' '''",
+		} {
+			s.script(t, first, everything)
+			same(t, first, func() *execproxy.Cmd {
+				c := s.command("arg")
+				c.Args[0] = "script"
+				c.Env = []string{"PATH=" + s.dir + ":/usr/bin:/bin"}
+				c.Preload = []string{"tabnanny"}
+				return c
+			})
+			s.seen(t, first, "plain spare ")
+		}
+	})
+}
+
+// A spare becomes whatever it is told.
+func TestInterpreterBecomesAnyCommand(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		s := newScripts(t, e)
+		s.script(t, python, everything+"print(sys.stdin.read(), signal.getsignal(signal.SIGPIPE))")
+		s.write(t, "no-program", "echo never")
+		s.write(t, "no-interpreter", "#!/no/such/interpreter\n")
+		for name, test := range map[string]struct {
+			change func(*execproxy.Cmd)
+			seen   string
+		}{
+			"same":             {func(c *execproxy.Cmd) {}, "plain spare "},
+			"nothing on stdin": {func(c *execproxy.Cmd) { c.Stdin = nil }, "plain spare "},
+			"changed files":    {func(c *execproxy.Cmd) { c.Env = append(c.Env, "TOXRUN_CHANGED=a.py") }, "plain spare "},
+			"order":            {func(c *execproxy.Cmd) { c.Env = []string{"B=b", "A=x", "PYTHONPATH=rel", "A=a"} }, "plain plain "},
+			"last wins":        {func(c *execproxy.Cmd) { c.Env = []string{"B=b", "A=x", "A=a"} }, "plain spare "},
+			"directory":        {func(c *execproxy.Cmd) { c.Dir = "/usr" }, "plain spare "},
+			"variable":         {func(c *execproxy.Cmd) { c.Env = append(c.Env, "FORCE_COLOR=1") }, "plain plain "},
+			"other value":      {func(c *execproxy.Cmd) { c.Env = append(c.Env, "A=other") }, "plain plain "},
+			"no variable":      {func(c *execproxy.Cmd) { c.Env = nil }, "plain plain "},
+			"odd variable":     {func(c *execproxy.Cmd) { c.Env = append(c.Env, "a.b=c", "IFS=x", "_=y") }, "plain plain "},
+			"locale":           {func(c *execproxy.Cmd) { c.Env = append(c.Env, "LC_ALL=C") }, "plain plain "},
+			"without PATH":     {func(c *execproxy.Cmd) { c.Env = append(c.Env, "PATH") }, "plain plain "},
+			"program": {func(c *execproxy.Cmd) {
+				c.Args = []string{"sh", "-c", `env | grep -v TOXRUN_RUN | sort; pwd; cat; kill -PIPE $$`}
+			}, ""},
+			"missing":           {func(c *execproxy.Cmd) { c.Args[0] = "no-such-program" }, ""},
+			"directory to run":  {func(c *execproxy.Cmd) { c.Args[0] = "/usr" }, ""},
+			"no program":        {func(c *execproxy.Cmd) { c.Args[0] = s.dir + "/no-program" }, ""},
+			"no interpreter":    {func(c *execproxy.Cmd) { c.Args[0] = s.dir + "/no-interpreter" }, ""},
+			"missing directory": {func(c *execproxy.Cmd) { c.Dir = "/no/such/dir" }, ""},
+			"long argument":     {func(c *execproxy.Cmd) { c.Args[1] = strings.Repeat("x", 131071) }, "plain spare "},
+			"too long argument": {func(c *execproxy.Cmd) { c.Args[1] = strings.Repeat("x", 131072) }, ""},
+		} {
+			make := func() *execproxy.Cmd {
+				c := s.command("arg")
+				c.Env = []string{"A=a", "B=b"}
+				c.Stdin = strings.NewReader("in")
+				return c
+			}
+			plain := make()
+			test.change(plain)
+			want := run(t, plain)
+			woken := interpreter(t, make())
+			test.change(woken)
+			compare(t, name, run(t, woken), want)
+			if test.seen != "" {
+				s.seen(t, name, test.seen)
+			}
 		}
 	})
 }
