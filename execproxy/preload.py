@@ -19,7 +19,7 @@ import time
 IMPORT_TIME = 30  # seconds; then SIGALRM ends the interpreter
 TICK = 0.01  # by so much files look older than they are, on Linux
 TOKEN = os.environb[b"TOXRUN_RUN"]
-INHERITED = os.listdir("/proc/self/fd")  # the listing's own is closed at once
+INHERITED = [fd for fd in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + fd)]
 
 
 def refuse(reason):

@@ -5,11 +5,15 @@ package execproxy_test
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/toxrun/docker-toxrun/execproxy"
 	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
@@ -264,6 +268,174 @@ func TestInterpreterBecomesAnyCommand(t *testing.T) {
 			if test.seen != "" {
 				s.seen(t, name, test.seen)
 			}
+		}
+	})
+}
+
+// What has changed since the import is imported anew.
+func TestChangeAfterTheImportIsSeen(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		for name, test := range map[string]struct {
+			file, text, want string
+		}{
+			"module":           {"witness.py", "version = 2\n", "plain version 2\n"},
+			"same size":        {"witness.py", "version = 9\n", "plain version 9\n"},
+			"package":          {"witness/__init__.py", "version = 3\n", "plain version 3\n"},
+			"new module first": {"json.py", "raise SystemExit('mine')", ""},
+			"nothing of it":    {".script.swp", "", "spare version 1\n"},
+			"same names":       {"other", "", "spare version 1\n"},
+			"script":           {"script", "#!" + python + "\nprint('new')", "new\n"},
+		} {
+			s := newScripts(t, e)
+			s.write(t, "other", "")
+			s.script(t, python, "import witness\nprint(open("+fmt.Sprintf("%q", s.dir+"/seen")+").read() + 'version', witness.version)\nimport json, fractions")
+			command := func() *execproxy.Cmd {
+				c := s.command()
+				c.Env = []string{"PYTHONDONTWRITEBYTECODE=1"} // a .pyc knows its source by the second
+				return c
+			}
+			c := interpreter(t, command())
+			s.Exec(t, "mkdir", "-p", path.Dir(path.Join(s.dir, test.file)))
+			s.write(t, test.file+".new", test.text)
+			s.Exec(t, "mv", path.Join(s.dir, test.file+".new"), path.Join(s.dir, test.file))
+			woken := run(t, c)
+			if test.want != "" && woken.stdout != test.want {
+				t.Errorf("%s: %+q, want %q", name, woken, test.want)
+			}
+			s.Exec(t, "rm", "-f", s.dir+"/seen")
+			if plain := run(t, command()); strings.Replace(plain.stdout, "plain", "spare", 1) != strings.Replace(woken.stdout, "plain", "spare", 1) || plain.err != woken.err {
+				t.Errorf("%s: %+q, without a spare %+q", name, woken, plain)
+			}
+		}
+	})
+}
+
+// Where the import can't be made beforehand, the spare is a shell and says why.
+func TestPreloadThatCannotBeIsAPlainSpare(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		s := newScripts(t, e)
+		for name, text := range map[string]string{
+			"prints": "print('hello')", "prints_bytes": "import os; os.write(1, b'x')", "complains": "import warnings; warnings.warn('careful')",
+			"fails": `raise ValueError('bad\nline')`, "exits": "import sys; sys.exit(3)", "dies": "import os; os._exit(3)",
+			"hangs": "import time, signal; signal.alarm(1); time.sleep(600)", "reads": "input()",
+		} {
+			s.write(t, name+".py", text)
+		}
+		for name, test := range map[string]struct {
+			first, body string
+			change      func(*execproxy.Cmd)
+			why         string
+		}{
+			"prints":       {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"prints"} }, `^it prints "hello"$`},
+			"prints bytes": {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"prints_bytes"} }, `^it prints "x"$`},
+			"complains":    {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"witness", "complains"} }, `^it prints ".*"$`},
+			"fails":        {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"fails"} }, `^import fails: ValueError: bad line$`},
+			"exits":        {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"exits"} }, `^import exits: SystemExit: 3$`},
+			"dies":         {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"dies"} }, `^it ended with exit status 3$`},
+			"hangs":        {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"hangs"} }, `^the import takes too long$`},
+			"no module":    {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"no.such"} }, `^import no.such: ModuleNotFoundError: No module named 'no'$`},
+			"not a name":   {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"'"} }, `^import ': ModuleNotFoundError: `},
+			"project":      {python, "", func(c *execproxy.Cmd) { c.Sources = []string{"/nowhere", s.dir} }, `^module witness is the project's own: .*/witness.py$`},
+			"shell":        {"/bin/sh", "echo", func(c *execproxy.Cmd) {}, `/script is not a Python script$`},
+			"shell by env": {"/usr/bin/env sh", "echo", func(c *execproxy.Cmd) {}, `/script is not a Python script$`},
+			"module flag":  {python + " -mwitness", "", func(c *execproxy.Cmd) {}, `/script is not a Python script$`},
+			"syntax":       {python, "1 +", func(c *execproxy.Cmd) {}, `^.*/script: SyntaxError: invalid syntax`},
+			"careless":     {python + " -Wd", `'\d'`, func(c *execproxy.Cmd) {}, `^it prints `},
+			"no program":   {python, "", func(c *execproxy.Cmd) { c.Args[0] = "no-such-program" }, `^no-such-program: not found$`},
+			"binary":       {python, "", func(c *execproxy.Cmd) { c.Args[0] = "sleep"; c.Args = append(c.Args, "0") }, `/sleep is not a Python script$`},
+			"odd variable": {python, "", func(c *execproxy.Cmd) { c.Env = []string{"a.b=c"} }, `^no shell can set the variable a.b$`},
+			"broken":       {"/usr/bin/env python4", "", func(c *execproxy.Cmd) {}, `^it prints ".*python4.*No such file or directory"$`},
+		} {
+			s.write(t, "script", "#!"+test.first+"\n"+test.body+"\n")
+			make := func() *execproxy.Cmd {
+				c := s.command()
+				test.change(c)
+				return c
+			}
+			plain := run(t, make())
+			c := spare(t, make())
+			if c.Spare.Python || !regexp.MustCompile(test.why).MatchString(c.Spare.Plain) {
+				t.Errorf("%s: the spare's reason to be a shell is %q, want %q", name, c.Spare.Plain, test.why)
+			}
+			compare(t, name, run(t, c), plain)
+		}
+	})
+}
+
+func TestProjectItselfIsWhatTheScriptIs(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		s := newScripts(t, e)
+		s.script(t, python, "")
+		s.Exec(t, "mkdir", "-p", s.dir+"/lib/site-packages")
+		s.write(t, "lib/site-packages/installed.py", "")
+		c := s.command()
+		c.Sources = []string{s.dir}
+		c.Preload = []string{"installed"}
+		c.Env = []string{"PYTHONPATH=" + s.dir + "/lib/site-packages"}
+		interpreter(t, c)
+	})
+}
+
+func TestInterpreterEndsWithItsConnection(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		s := newScripts(t, e)
+		s.write(t, "witness.py", "import atexit; atexit.register(open, "+fmt.Sprintf("%q", s.dir+"/seen")+", 'w')")
+		s.script(t, python, "")
+		c := interpreter(t, s.command())
+		if len(e.Processes(t, c.Spare.Token)) != 1 {
+			t.Fatal("there is no process that waits")
+		}
+		c.Spare.Close()
+		for deadline := time.Now().Add(waitLimit); len(e.Processes(t, c.Spare.Token)) > 0; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the process that waits is left")
+			}
+		}
+		if left := e.Exec(t, "ls", s.dir); strings.Contains(left, "seen") {
+			t.Error("the end of a spare is the end of a script")
+		}
+	})
+}
+
+// What the keeper of a spare hands on is all that it takes.
+func TestInterpreterIsWokenByAnotherProcess(t *testing.T) {
+	e := enginetest.Fake(t, enginetest.Container{})
+	s := newScripts(t, e)
+	s.script(t, python, "print(sys.argv)")
+	c := s.command("arg")
+	c.Env = []string{"A=a"}
+	kept := *interpreter(t, c).Spare
+	conn := kept.Conn
+	kept.Conn = nil
+	text, err := json.Marshal(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Spare = &execproxy.Spare{}
+	if err := json.Unmarshal(text, c.Spare); err != nil {
+		t.Fatal(err)
+	}
+	c.Spare.Conn = conn
+	run(t, c)
+	s.seen(t, "handed on", "spare ")
+}
+
+func TestSignalReachesAScriptInASpare(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		s := newScripts(t, e)
+		s.script(t, python, "print('ready', flush=True)\nimport time\ntime.sleep(60)")
+		for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+			ends := func(c *execproxy.Cmd) outcome {
+				var stderr bytes.Buffer
+				c.Stderr = &stderr
+				s := start(t, c)
+				s.signals <- sig
+				err := <-s.done
+				return outcome{"", stderr.String(), fmt.Sprint(err)}
+			}
+			plain := ends(s.command())
+			compare(t, sig.String(), ends(interpreter(t, s.command())), plain)
+			s.seen(t, sig.String(), "plain spare ")
 		}
 	})
 }
