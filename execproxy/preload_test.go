@@ -439,3 +439,40 @@ func TestSignalReachesAScriptInASpare(t *testing.T) {
 		}
 	})
 }
+
+// The programs that it is for.
+func TestPreloadedToolsAreLikeAnyOther(t *testing.T) {
+	e := enginetest.Real(t, "toxrun-test:debian")
+	s := newScripts(t, e)
+	s.write(t, "test_it.py", "def test_good(): pass\ndef test_bad(capsys):\n    print('out')\n    x = [1]\n    assert x == [2]\n")
+	s.write(t, "tox.ini", "[tox]\nskipsdist = true\n[testenv:none]\nskip_install = true\ncommands = true\n")
+	took := regexp.MustCompile(`\d+\.\d+ ?s(econds)?|pid \d+|0x[0-9a-f]+`)
+	for _, test := range []struct {
+		preload string
+		args    []string
+		status  string
+	}{
+		{"tox", []string{"tox", "--version"}, "<nil>"},
+		{"tox", []string{"tox", "-a", "-v"}, "<nil>"},
+		{"tox", []string{"tox", "--showconfig"}, "<nil>"},
+		{"tox", []string{"tox", "-c", "/no/such/tox.ini"}, "exit status 1"},
+		{"pytest", []string{"pytest", "--version"}, "<nil>"},
+		{"pytest", []string{"pytest", "-p", "no:cacheprovider", "-v"}, "exit status 1"},
+		{"pytest", []string{"pytest", "--no-such-option"}, "exit status 4"},
+	} {
+		outcome := func(prepare bool) outcome {
+			c := execproxy.Command(e.Client, e.Container, test.args...)
+			c.Preload, c.Dir, c.Env, c.Sources = []string{test.preload}, s.dir, []string{"PYTHONUNBUFFERED=1", "PYTHONHASHSEED=1"}, []string{s.dir}
+			if prepare {
+				interpreter(t, c)
+			}
+			o := run(t, c)
+			o.stdout, o.stderr = took.ReplaceAllString(o.stdout, "TIME"), took.ReplaceAllString(o.stderr, "TIME")
+			return o
+		}
+		what, plain := strings.Join(test.args, " "), outcome(false)
+		if compare(t, what, outcome(true), plain); plain.err != test.status {
+			t.Errorf("%s: %+q", what, plain)
+		}
+	}
+}
