@@ -67,8 +67,9 @@ def names(directory):
 def module_files():
     # A lazy module's own __dict__ may import all that it stands for.
     variables = type(sys).__dict__["__dict__"].__get__
+    main = sys.modules["__main__"]  # multiprocessing has another name for it
     for name, module in list(sys.modules.items()):
-        if isinstance(module, type(sys)):
+        if isinstance(module, type(sys)) and (module is not main or name == "__main__"):
             file = variables(module).get("__file__")
             if isinstance(file, str):
                 yield name, file

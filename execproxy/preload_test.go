@@ -40,7 +40,11 @@ type scripts struct {
 func newScripts(t *testing.T, e enginetest.Target) scripts {
 	s := scripts{e, strings.TrimSpace(e.Exec(t, "mktemp", "-d"))}
 	t.Cleanup(func() { e.Exec(t, "rm", "-rf", s.dir) })
-	s.write(t, "witness.py", "version = 1\n")
+	s.write(t, "witness.py", `version = 1
+import logging, multiprocessing.process
+logging._startTime *= 0 # long ago
+multiprocessing.process.ORIGINAL_DIR = '/elsewhere'
+`)
 	return s
 }
 
@@ -93,12 +97,17 @@ func run(t *testing.T, c *execproxy.Cmd) outcome {
 	return outcome{stdout.String(), stderr.String(), fmt.Sprint(err)}
 }
 
-// same runs what make makes, plainly and in a spare of its own, and compares.
+// same runs what make makes, plainly and in a spare that was prepared in another
+// directory, and compares.
 func same(t *testing.T, what string, make func() *execproxy.Cmd) outcome {
 	t.Helper()
 	plain := run(t, make())
-	woken := run(t, interpreter(t, make()))
-	compare(t, what, woken, plain)
+	c := make()
+	dir := c.Dir
+	c.Dir = ""
+	interpreter(t, c)
+	c.Dir = dir
+	compare(t, what, run(t, c), plain)
 	return plain
 }
 
@@ -167,7 +176,7 @@ import multiprocessing, os
 def f(q): q.put((__name__, os.getcwd(), sys.argv, sys.path))
 if __name__ == '__main__':
     multiprocessing.set_start_method('spawn'); q = multiprocessing.Queue()
-    p = multiprocessing.Process(target=f, args=(q,)); p.start(); print(q.get()); p.join(); print(p.exitcode)`,
+    p = multiprocessing.Process(target=f, args=(q,)); p.start(); print(q.get()); p.join(); print(p.exitcode, multiprocessing.process.ORIGINAL_DIR)`,
 	"warnings":    "import warnings; warnings.warn('careful'); import sys as s, os; assert 1, 'x'\nwarnings.warn('old', DeprecationWarning)",
 	"logging":     "import logging, time; logging.basicConfig(format='%(levelname)s'); logging.warning('w'); print(time.time() - logging._startTime < 1 or time.time_ns() - logging._startTime < 10**9)",
 	"main":        "import __main__, pickle\nclass C: pass\nprint(__main__.__file__, type(pickle.loads(pickle.dumps(C()))), hasattr(__main__, 'own'))",
@@ -210,6 +219,7 @@ func TestPreloadTakesTheInterpreterOfTheScript(t *testing.T) {
 			same(t, first, func() *execproxy.Cmd {
 				c := s.command("arg")
 				c.Args[0] = "script"
+				c.Dir = "/usr"
 				c.Env = []string{"PATH=" + s.dir + ":/usr/bin:/bin"}
 				c.Preload = []string{"tabnanny"}
 				return c
@@ -234,7 +244,7 @@ func TestInterpreterBecomesAnyCommand(t *testing.T) {
 			"nothing on stdin": {func(c *execproxy.Cmd) { c.Stdin = nil }, "plain spare "},
 			"changed files":    {func(c *execproxy.Cmd) { c.Env = append(c.Env, "TOXRUN_CHANGED=a.py") }, "plain spare "},
 			"order":            {func(c *execproxy.Cmd) { c.Env = []string{"B=b", "A=x", "PYTHONPATH=rel", "A=a"} }, "plain plain "},
-			"last wins":        {func(c *execproxy.Cmd) { c.Env = []string{"B=b", "A=x", "A=a"} }, "plain spare "},
+			"last wins":        {func(c *execproxy.Cmd) { c.Env = []string{"B=b", "A=x", "HOME=/nowhere", "A=a"} }, "plain spare "},
 			"directory":        {func(c *execproxy.Cmd) { c.Dir = "/usr" }, "plain spare "},
 			"variable":         {func(c *execproxy.Cmd) { c.Env = append(c.Env, "FORCE_COLOR=1") }, "plain plain "},
 			"other value":      {func(c *execproxy.Cmd) { c.Env = append(c.Env, "A=other") }, "plain plain "},
@@ -255,7 +265,10 @@ func TestInterpreterBecomesAnyCommand(t *testing.T) {
 		} {
 			make := func() *execproxy.Cmd {
 				c := s.command("arg")
-				c.Env = []string{"A=a", "B=b"}
+				c.Env = []string{"A=a", "B=b", "HOME=/nowhere"}
+				if name == "relative path" {
+					c.Env = []string{"PYTHONPATH=rel"}
+				}
 				c.Stdin = strings.NewReader("in")
 				return c
 			}
@@ -454,7 +467,7 @@ func TestPreloadedToolsAreLikeAnyOther(t *testing.T) {
 	}{
 		{"tox", []string{"tox", "--version"}, "<nil>"},
 		{"tox", []string{"tox", "-a", "-v"}, "<nil>"},
-		{"tox", []string{"tox", "--showconfig"}, "<nil>"},
+		{"tox", []string{"tox", "--hashseed", "1", "--showconfig"}, "<nil>"},
 		{"tox", []string{"tox", "-c", "/no/such/tox.ini"}, "exit status 1"},
 		{"pytest", []string{"pytest", "--version"}, "<nil>"},
 		{"pytest", []string{"pytest", "-p", "no:cacheprovider", "-v"}, "exit status 1"},
