@@ -245,6 +245,7 @@ func TestInterpreterBecomesAnyCommand(t *testing.T) {
 			"changed files":    {func(c *execproxy.Cmd) { c.Env = append(c.Env, "TOXRUN_CHANGED=a.py") }, "plain spare "},
 			"order":            {func(c *execproxy.Cmd) { c.Env = []string{"B=b", "A=x", "PYTHONPATH=rel", "A=a"} }, "plain plain "},
 			"last wins":        {func(c *execproxy.Cmd) { c.Env = []string{"B=b", "A=x", "HOME=/nowhere", "A=a"} }, "plain spare "},
+			"relative path":    {func(c *execproxy.Cmd) { c.Dir = "/usr" }, "plain plain "},
 			"directory":        {func(c *execproxy.Cmd) { c.Dir = "/usr" }, "plain spare "},
 			"variable":         {func(c *execproxy.Cmd) { c.Env = append(c.Env, "FORCE_COLOR=1") }, "plain plain "},
 			"other value":      {func(c *execproxy.Cmd) { c.Env = append(c.Env, "A=other") }, "plain plain "},
