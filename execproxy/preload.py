@@ -19,6 +19,7 @@ import time
 IMPORT_TIME = 30  # seconds; then SIGALRM ends the interpreter
 TICK = 0.01  # by so much files look older than they are, on Linux
 TOKEN = os.environb[b"TOXRUN_RUN"]
+INHERITED = [fd for fd in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + fd)]
 
 
 def refuse(reason):
@@ -55,12 +56,21 @@ def state(file):
     return s.st_mtime_ns, s.st_ino, s.st_size, s.st_dev
 
 
+def names(directory):
+    """The names in a directory that can matter to an import, or None."""
+    try:
+        return {n for n in os.listdir(directory) if n[:1] != "." and n != "__pycache__"}
+    except OSError:
+        return None
+
+
 def module_files():
     # A lazy module's own __dict__ may import all that it stands for.
-    names = type(sys).__dict__["__dict__"].__get__
+    variables = type(sys).__dict__["__dict__"].__get__
+    main = sys.modules["__main__"]  # multiprocessing has another name for it
     for name, module in list(sys.modules.items()):
-        if isinstance(module, type(sys)):
-            file = names(module).get("__file__")
+        if isinstance(module, type(sys)) and (module is not main or name == "__main__"):
+            file = variables(module).get("__file__")
             if isinstance(file, str):
                 yield name, file
 
@@ -79,9 +89,9 @@ def execute(file, argv, env):
     for name in "SIGPIPE", "SIGXFZ", "SIGXFSZ":  # Python ignores them
         if hasattr(_signal, name):
             _signal.signal(getattr(_signal, name), _signal.SIG_DFL)
-    for fd in os.listdir("/proc/self/fd"):
+    for fd in set(os.listdir("/proc/self/fd")).difference(INHERITED):
         try:
-            os.set_inheritable(int(fd), int(fd) <= 2)
+            os.set_inheritable(int(fd), False)
         except OSError:
             pass  # that of the listing
     os.write(2, TOKEN)
@@ -119,8 +129,8 @@ class Script:
                 refuse("import %s: %s: %s" % (module, type(e).__name__, e))
         _signal.alarm(0)
         self.check_modules(began, sources)
-        files = [self.name] + sys.path + [file for _, file in module_files()]
-        self.states = {file: state(file) for file in files}
+        self.files = {file: state(file) for file in [self.name] + [file for _, file in module_files()]}
+        self.path = {entry: (state(entry), names(entry)) for entry in sys.path}
         for stream in sys.stdout, sys.stderr:
             stream.flush()
         # What ends the run before the script is there ends it without a traceback.
@@ -168,7 +178,7 @@ class Script:
         for name, file in module_files():
             real = os.path.realpath(file)
             installed = {"site-packages", "dist-packages"}.intersection(real.split(os.sep))
-            if real.startswith(sources) and not installed and not real.startswith(library):
+            if real.startswith(sources) and not installed and not real.startswith(library) and name != "__main__":
                 refuse("module %s is the project's own: %s" % (name, file))
             try:
                 changed = os.stat(file).st_ctime
@@ -182,7 +192,11 @@ class Script:
         path = env.get(b"PYTHONPATH")
         if path and os.getcwdb() != self.cwd and not all(p[:1] == b"/" for p in path.split(b":")):
             return False
-        return all(state(file) == then for file, then in self.states.items())
+        # A save may change a directory, but not what is in it.
+        return all(state(file) == then for file, then in self.files.items()) and all(
+            state(entry) == then or there is not None and names(entry) == there
+            for entry, (then, there) in self.path.items()
+        )
 
     def wake(self):
         """Waits for the command. Returns the script's code, or not at all."""

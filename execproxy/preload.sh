@@ -19,8 +19,8 @@ python() {
 	python* | pypy*) shift ;;
 	*) return 1 ;;
 	esac
-	for _toxrun_d; do
-		case $_toxrun_d in
+	for _toxrun_flag; do
+		case $_toxrun_flag in
 		-[WX]?*) ;;
 		- | [!-]* | -*[!bBdEIOPqRsSuv]*) return 1 ;;
 		esac

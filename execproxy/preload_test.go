@@ -5,11 +5,15 @@ package execproxy_test
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/toxrun/docker-toxrun/execproxy"
 	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
@@ -36,7 +40,11 @@ type scripts struct {
 func newScripts(t *testing.T, e enginetest.Target) scripts {
 	s := scripts{e, strings.TrimSpace(e.Exec(t, "mktemp", "-d"))}
 	t.Cleanup(func() { e.Exec(t, "rm", "-rf", s.dir) })
-	s.write(t, "witness.py", "version = 1\n")
+	s.write(t, "witness.py", `version = 1
+import logging, multiprocessing.process
+logging._startTime *= 0 # long ago
+multiprocessing.process.ORIGINAL_DIR = '/elsewhere'
+`)
 	return s
 }
 
@@ -51,7 +59,7 @@ func (s scripts) write(t *testing.T, name, text string) {
 
 // script makes a console script that notes whether witness is there already.
 func (s scripts) script(t *testing.T, first, body string) {
-	s.write(t, "script", fmt.Sprintf("#!%s\nimport sys; __name__ == '__main__' and open(%q, 'a').write('witness' in sys.modules and 'spare ' or 'plain ')\n%s", first, s.dir+"/seen", body))
+	s.write(t, "script", fmt.Sprintf("#!%s\nimport sys; __name__ == '__main__' and open(%q, 'a').write({'witness', 'tabnanny'} & set(sys.modules) and 'spare ' or 'plain ')\n%s", first, s.dir+"/seen", body))
 }
 
 // seen checks what the runs of the script have noted.
@@ -89,15 +97,32 @@ func run(t *testing.T, c *execproxy.Cmd) outcome {
 	return outcome{stdout.String(), stderr.String(), fmt.Sprint(err)}
 }
 
-// same runs what make makes, plainly and in a spare of its own, and compares.
+// same runs what make makes, plainly and in a spare that was prepared in another
+// directory, and compares.
 func same(t *testing.T, what string, make func() *execproxy.Cmd) outcome {
 	t.Helper()
 	plain := run(t, make())
-	woken := run(t, interpreter(t, make()))
-	if plain != woken {
-		t.Errorf("%s: with a spare:\n%q\nwithout:\n%q", what, woken, plain)
-	}
+	c := make()
+	dir := c.Dir
+	c.Dir = ""
+	interpreter(t, c)
+	c.Dir = dir
+	compare(t, what, run(t, c), plain)
 	return plain
+}
+
+func compare(t *testing.T, what string, woken, plain outcome) {
+	t.Helper()
+	got, want := fmt.Sprintf("%+q", woken), fmt.Sprintf("%+q", plain)
+	if got == want {
+		return
+	}
+	from := 0
+	for from < min(len(got), len(want)) && got[from] == want[from] {
+		from++
+	}
+	from = max(0, from-100)
+	t.Errorf("%s: with a spare ... %.500s\nwithout ... %.500s", what, got[from:], want[from:])
 }
 
 // everything is a script that tells what surrounds it.
@@ -151,13 +176,13 @@ import multiprocessing, os
 def f(q): q.put((__name__, os.getcwd(), sys.argv, sys.path))
 if __name__ == '__main__':
     multiprocessing.set_start_method('spawn'); q = multiprocessing.Queue()
-    p = multiprocessing.Process(target=f, args=(q,)); p.start(); print(q.get()); p.join(); print(p.exitcode)`,
+    p = multiprocessing.Process(target=f, args=(q,)); p.start(); print(q.get()); p.join(); print(p.exitcode, multiprocessing.process.ORIGINAL_DIR)`,
 	"warnings":    "import warnings; warnings.warn('careful'); import sys as s, os; assert 1, 'x'\nwarnings.warn('old', DeprecationWarning)",
 	"logging":     "import logging, time; logging.basicConfig(format='%(levelname)s'); logging.warning('w'); print(time.time() - logging._startTime < 1 or time.time_ns() - logging._startTime < 10**9)",
 	"main":        "import __main__, pickle\nclass C: pass\nprint(__main__.__file__, type(pickle.loads(pickle.dumps(C()))), hasattr(__main__, 'own'))",
 	"source":      "import inspect, traceback\ndef f(): pass\nprint(inspect.getsource(f), inspect.getfile(f))\ntry: 1/0\nexcept Exception: traceback.print_exc()",
 	"cookie":      "# é\nprint(ascii('é'))",
-	"child":       "import subprocess; subprocess.call([sys.executable, '-c', 'import sys; print(sys.flags, sys.path)'] ); subprocess.call('yes | head -1', shell=True)",
+	"child":       "import subprocess; subprocess.call([sys.executable, '-c', 'import sys; print(sys.flags, sys.path)']); subprocess.call('yes | head -1', shell=True)",
 	"annotations": "x: int = 1\nprint(globals().get('__annotations__'))",
 	"names":       "print([n for n in ('own', 'script', 'sys', 'os', 'exec') if n in globals()])\nsys = own = exec = None",
 	"big output":  "print('x' * 300000, end='')",
@@ -177,4 +202,291 @@ func TestPreloadedScriptIsLikeAnyOther(t *testing.T) {
 			s.seen(t, name, "plain spare ")
 		}
 	})
+}
+
+// Whatever way the first line names the interpreter, and with whatever flags.
+func TestPreloadTakesTheInterpreterOfTheScript(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		s := newScripts(t, e)
+		s.Exec(t, "ln", "-s", python, s.dir+"/python 3")
+		s.Exec(t, "ln", "-s", python, s.dir+"/python3")
+		for _, first := range []string{
+			"/usr/bin/env python3", "/usr/bin/env -S python3 -s", " " + python + " -I", python + " -sE ", python + " -bb", python + " -Werror", python + "\t-uO",
+			"/bin/sh\n'''exec' \"" + s.dir + "/python 3\" -E \"$0\" \"$@\"\n' '''",
+			"/bin/sh\n'''exec' " + python + " \"$0\" \"$@\"\n' '''",
+		} {
+			s.script(t, first, everything)
+			same(t, first, func() *execproxy.Cmd {
+				c := s.command("arg")
+				c.Args[0] = "script"
+				c.Dir = "/usr"
+				c.Env = []string{"PATH=" + s.dir + ":/usr/bin:/bin"}
+				c.Preload = []string{"tabnanny"}
+				return c
+			})
+			s.seen(t, first, "plain spare ")
+		}
+	})
+}
+
+// A spare becomes whatever it is told.
+func TestInterpreterBecomesAnyCommand(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		s := newScripts(t, e)
+		s.script(t, python, everything+"print(sys.stdin.read(), signal.getsignal(signal.SIGPIPE))")
+		s.write(t, "no-program", "echo never")
+		s.write(t, "no-interpreter", "#!/no/such/interpreter\n")
+		for name, test := range map[string]struct {
+			change func(*execproxy.Cmd)
+			seen   string
+		}{
+			"same":             {func(c *execproxy.Cmd) {}, "plain spare "},
+			"nothing on stdin": {func(c *execproxy.Cmd) { c.Stdin = nil }, "plain spare "},
+			"changed files":    {func(c *execproxy.Cmd) { c.Env = append(c.Env, "TOXRUN_CHANGED=a.py") }, "plain spare "},
+			"order":            {func(c *execproxy.Cmd) { c.Env = []string{"B=b", "A=x", "PYTHONPATH=rel", "A=a"} }, "plain plain "},
+			"last wins":        {func(c *execproxy.Cmd) { c.Env = []string{"B=b", "A=x", "HOME=/nowhere", "A=a"} }, "plain spare "},
+			"relative path":    {func(c *execproxy.Cmd) { c.Dir = "/usr" }, "plain plain "},
+			"directory":        {func(c *execproxy.Cmd) { c.Dir = "/usr" }, "plain spare "},
+			"variable":         {func(c *execproxy.Cmd) { c.Env = append(c.Env, "FORCE_COLOR=1") }, "plain plain "},
+			"other value":      {func(c *execproxy.Cmd) { c.Env = append(c.Env, "A=other") }, "plain plain "},
+			"no variable":      {func(c *execproxy.Cmd) { c.Env = nil }, "plain plain "},
+			"odd variable":     {func(c *execproxy.Cmd) { c.Env = append(c.Env, "a.b=c", "IFS=x", "_=y") }, "plain plain "},
+			"locale":           {func(c *execproxy.Cmd) { c.Env = append(c.Env, "LC_ALL=C") }, "plain plain "},
+			"without PATH":     {func(c *execproxy.Cmd) { c.Env = append(c.Env, "PATH") }, "plain plain "},
+			"program": {func(c *execproxy.Cmd) {
+				c.Args = []string{"sh", "-c", `env | grep -v TOXRUN_RUN | sort; pwd; cat; kill -PIPE $$`}
+			}, ""},
+			"missing":           {func(c *execproxy.Cmd) { c.Args[0] = "no-such-program" }, ""},
+			"directory to run":  {func(c *execproxy.Cmd) { c.Args[0] = "/usr" }, ""},
+			"no program":        {func(c *execproxy.Cmd) { c.Args[0] = s.dir + "/no-program" }, ""},
+			"no interpreter":    {func(c *execproxy.Cmd) { c.Args[0] = s.dir + "/no-interpreter" }, ""},
+			"missing directory": {func(c *execproxy.Cmd) { c.Dir = "/no/such/dir" }, ""},
+			"long argument":     {func(c *execproxy.Cmd) { c.Args[1] = strings.Repeat("x", 131071) }, "plain spare "},
+			"too long argument": {func(c *execproxy.Cmd) { c.Args[1] = strings.Repeat("x", 131072) }, ""},
+		} {
+			make := func() *execproxy.Cmd {
+				c := s.command("arg")
+				c.Env = []string{"A=a", "B=b", "HOME=/nowhere"}
+				if name == "relative path" {
+					c.Env = []string{"PYTHONPATH=rel"}
+				}
+				c.Stdin = strings.NewReader("in")
+				return c
+			}
+			plain := make()
+			test.change(plain)
+			want := run(t, plain)
+			woken := interpreter(t, make())
+			test.change(woken)
+			compare(t, name, run(t, woken), want)
+			if test.seen != "" {
+				s.seen(t, name, test.seen)
+			}
+		}
+	})
+}
+
+// What has changed since the import is imported anew.
+func TestChangeAfterTheImportIsSeen(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		for name, test := range map[string]struct {
+			file, text, want string
+		}{
+			"module":           {"witness.py", "version = 2\n", "plain version 2\n"},
+			"same size":        {"witness.py", "version = 9\n", "plain version 9\n"},
+			"package":          {"witness/__init__.py", "version = 3\n", "plain version 3\n"},
+			"new module first": {"json.py", "raise SystemExit('mine')", ""},
+			"nothing of it":    {".script.swp", "", "spare version 1\n"},
+			"same names":       {"other", "", "spare version 1\n"},
+			"script":           {"script", "#!" + python + "\nprint('new')", "new\n"},
+		} {
+			s := newScripts(t, e)
+			s.write(t, "other", "")
+			s.script(t, python, "import witness\nprint(open("+fmt.Sprintf("%q", s.dir+"/seen")+").read() + 'version', witness.version)\nimport json, fractions")
+			command := func() *execproxy.Cmd {
+				c := s.command()
+				c.Env = []string{"PYTHONDONTWRITEBYTECODE=1"} // a .pyc knows its source by the second
+				return c
+			}
+			c := interpreter(t, command())
+			s.Exec(t, "mkdir", "-p", path.Dir(path.Join(s.dir, test.file)))
+			s.write(t, test.file+".new", test.text)
+			s.Exec(t, "mv", path.Join(s.dir, test.file+".new"), path.Join(s.dir, test.file))
+			woken := run(t, c)
+			if test.want != "" && woken.stdout != test.want {
+				t.Errorf("%s: %+q, want %q", name, woken, test.want)
+			}
+			s.Exec(t, "rm", "-f", s.dir+"/seen")
+			if plain := run(t, command()); strings.Replace(plain.stdout, "plain", "spare", 1) != strings.Replace(woken.stdout, "plain", "spare", 1) || plain.err != woken.err {
+				t.Errorf("%s: %+q, without a spare %+q", name, woken, plain)
+			}
+		}
+	})
+}
+
+// Where the import can't be made beforehand, the spare is a shell and says why.
+func TestPreloadThatCannotBeIsAPlainSpare(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		s := newScripts(t, e)
+		for name, text := range map[string]string{
+			"prints": "print('hello')", "prints_bytes": "import os; os.write(1, b'x')", "complains": "import warnings; warnings.warn('careful')",
+			"fails": `raise ValueError('bad\nline')`, "exits": "import sys; sys.exit(3)", "dies": "import os; os._exit(3)",
+			"hangs": "import time, signal; signal.alarm(1); time.sleep(600)", "reads": "input()",
+		} {
+			s.write(t, name+".py", text)
+		}
+		for name, test := range map[string]struct {
+			first, body string
+			change      func(*execproxy.Cmd)
+			why         string
+		}{
+			"prints":       {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"prints"} }, `^it prints "hello"$`},
+			"prints bytes": {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"prints_bytes"} }, `^it prints "x"$`},
+			"complains":    {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"witness", "complains"} }, `^it prints ".*"$`},
+			"fails":        {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"fails"} }, `^import fails: ValueError: bad line$`},
+			"exits":        {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"exits"} }, `^import exits: SystemExit: 3$`},
+			"dies":         {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"dies"} }, `^it ended with exit status 3$`},
+			"hangs":        {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"hangs"} }, `^the import takes too long$`},
+			"no module":    {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"no.such"} }, `^import no.such: ModuleNotFoundError: No module named 'no'$`},
+			"not a name":   {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"'"} }, `^import ': ModuleNotFoundError: `},
+			"project":      {python, "", func(c *execproxy.Cmd) { c.Sources = []string{"/nowhere", s.dir} }, `^module witness is the project's own: .*/witness.py$`},
+			"shell":        {"/bin/sh", "echo", func(c *execproxy.Cmd) {}, `/script is not a Python script$`},
+			"shell by env": {"/usr/bin/env sh", "echo", func(c *execproxy.Cmd) {}, `/script is not a Python script$`},
+			"module flag":  {python + " -mwitness", "", func(c *execproxy.Cmd) {}, `/script is not a Python script$`},
+			"syntax":       {python, "1 +", func(c *execproxy.Cmd) {}, `^.*/script: SyntaxError: invalid syntax`},
+			"careless":     {python + " -Wd", `'\d'`, func(c *execproxy.Cmd) {}, `^it prints `},
+			"no program":   {python, "", func(c *execproxy.Cmd) { c.Args[0] = "no-such-program" }, `^no-such-program: not found$`},
+			"binary":       {python, "", func(c *execproxy.Cmd) { c.Args[0] = "sleep"; c.Args = append(c.Args, "0") }, `/sleep is not a Python script$`},
+			"odd variable": {python, "", func(c *execproxy.Cmd) { c.Env = []string{"a.b=c"} }, `^no shell can set the variable a.b$`},
+			"broken":       {"/usr/bin/env python4", "", func(c *execproxy.Cmd) {}, `^it prints ".*python4.*No such file or directory"$`},
+		} {
+			s.write(t, "script", "#!"+test.first+"\n"+test.body+"\n")
+			make := func() *execproxy.Cmd {
+				c := s.command()
+				test.change(c)
+				return c
+			}
+			plain := run(t, make())
+			c := spare(t, make())
+			if c.Spare.Python || !regexp.MustCompile(test.why).MatchString(c.Spare.Plain) {
+				t.Errorf("%s: the spare's reason to be a shell is %q, want %q", name, c.Spare.Plain, test.why)
+			}
+			compare(t, name, run(t, c), plain)
+		}
+	})
+}
+
+func TestProjectItselfIsWhatTheScriptIs(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		s := newScripts(t, e)
+		s.script(t, python, "")
+		s.Exec(t, "mkdir", "-p", s.dir+"/lib/site-packages")
+		s.write(t, "lib/site-packages/installed.py", "")
+		c := s.command()
+		c.Sources = []string{s.dir}
+		c.Preload = []string{"installed"}
+		c.Env = []string{"PYTHONPATH=" + s.dir + "/lib/site-packages"}
+		interpreter(t, c)
+	})
+}
+
+func TestInterpreterEndsWithItsConnection(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		s := newScripts(t, e)
+		s.write(t, "witness.py", "import atexit; atexit.register(open, "+fmt.Sprintf("%q", s.dir+"/seen")+", 'w')")
+		s.script(t, python, "")
+		c := interpreter(t, s.command())
+		if len(e.Processes(t, c.Spare.Token)) != 1 {
+			t.Fatal("there is no process that waits")
+		}
+		c.Spare.Close()
+		for deadline := time.Now().Add(waitLimit); len(e.Processes(t, c.Spare.Token)) > 0; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the process that waits is left")
+			}
+		}
+		if left := e.Exec(t, "ls", s.dir); strings.Contains(left, "seen") {
+			t.Error("the end of a spare is the end of a script")
+		}
+	})
+}
+
+// What the keeper of a spare hands on is all that it takes.
+func TestInterpreterIsWokenByAnotherProcess(t *testing.T) {
+	e := enginetest.Fake(t, enginetest.Container{})
+	s := newScripts(t, e)
+	s.script(t, python, "print(sys.argv)")
+	c := s.command("arg")
+	c.Env = []string{"A=a"}
+	kept := *interpreter(t, c).Spare
+	conn := kept.Conn
+	kept.Conn = nil
+	text, err := json.Marshal(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Spare = &execproxy.Spare{}
+	if err := json.Unmarshal(text, c.Spare); err != nil {
+		t.Fatal(err)
+	}
+	c.Spare.Conn = conn
+	run(t, c)
+	s.seen(t, "handed on", "spare ")
+}
+
+func TestSignalReachesAScriptInASpare(t *testing.T) {
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		s := newScripts(t, e)
+		s.script(t, python, "print('ready', flush=True)\nimport time\ntime.sleep(60)")
+		for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+			ends := func(c *execproxy.Cmd) outcome {
+				var stderr bytes.Buffer
+				c.Stderr = &stderr
+				s := start(t, c)
+				s.signals <- sig
+				err := <-s.done
+				return outcome{"", stderr.String(), fmt.Sprint(err)}
+			}
+			plain := ends(s.command())
+			compare(t, sig.String(), ends(interpreter(t, s.command())), plain)
+			s.seen(t, sig.String(), "plain spare ")
+		}
+	})
+}
+
+// The programs that it is for.
+func TestPreloadedToolsAreLikeAnyOther(t *testing.T) {
+	e := enginetest.Real(t, "toxrun-test:debian")
+	s := newScripts(t, e)
+	s.write(t, "test_it.py", "def test_good(): pass\ndef test_bad(capsys):\n    print('out')\n    x = [1]\n    assert x == [2]\n")
+	s.write(t, "tox.ini", "[tox]\nskipsdist = true\n[testenv:none]\nskip_install = true\ncommands = true\n")
+	took := regexp.MustCompile(`\d+\.\d+ ?s(econds)?|pid \d+|0x[0-9a-f]+`)
+	for _, test := range []struct {
+		preload string
+		args    []string
+		status  string
+	}{
+		{"tox", []string{"tox", "--version"}, "<nil>"},
+		{"tox", []string{"tox", "-a", "-v"}, "<nil>"},
+		{"tox", []string{"tox", "--hashseed", "1", "--showconfig"}, "<nil>"},
+		{"tox", []string{"tox", "-c", "/no/such/tox.ini"}, "exit status 1"},
+		{"pytest", []string{"pytest", "--version"}, "<nil>"},
+		{"pytest", []string{"pytest", "-p", "no:cacheprovider", "-v"}, "exit status 1"},
+		{"pytest", []string{"pytest", "--no-such-option"}, "exit status 4"},
+	} {
+		outcome := func(prepare bool) outcome {
+			c := execproxy.Command(e.Client, e.Container, test.args...)
+			c.Preload, c.Dir, c.Env, c.Sources = []string{test.preload}, s.dir, []string{"PYTHONUNBUFFERED=1", "PYTHONHASHSEED=1"}, []string{s.dir}
+			if prepare {
+				interpreter(t, c)
+			}
+			o := run(t, c)
+			o.stdout, o.stderr = took.ReplaceAllString(o.stdout, "TIME"), took.ReplaceAllString(o.stderr, "TIME")
+			return o
+		}
+		what, plain := strings.Join(test.args, " "), outcome(false)
+		if compare(t, what, outcome(true), plain); plain.err != test.status {
+			t.Errorf("%s: %+q", what, plain)
+		}
+	}
 }
