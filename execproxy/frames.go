@@ -84,11 +84,8 @@ func readSome(r *bufio.Reader, limit int64, write func(data []byte) error) (int6
 	}
 	n := min(limit, int64(r.Buffered()))
 	data, _ := r.Peek(int(n))
-	if err := write(data); err != nil {
-		return 0, err
-	}
-	_, err := r.Discard(int(n))
-	return n, err
+	_, _ = r.Discard(int(n)) // data is good until the next read
+	return n, write(data)
 }
 
 // readRaw is readFrames for a TTY, which has one stream and no frames.

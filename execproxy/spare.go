@@ -91,11 +91,10 @@ func (c *Cmd) launch(ctx context.Context, args []string, line string) (*Spare, e
 	}
 	stop := context.AfterFunc(ctx, func() { stream.Close() })
 	defer stop()
-	var said string
 	// Nothing is said before: what comes along with the Engine's own answer would
 	// keep the connection from being passed on.
 	if _, err = io.WriteString(stream, line); err == nil {
-		said, err = ready(stream.output, token)
+		err = ready(stream.output, token)
 	}
 	if err == nil {
 		return &Spare{
@@ -107,15 +106,19 @@ func (c *Cmd) launch(ctx context.Context, args []string, line string) (*Spare, e
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	ended, ok := errors.AsType[ending](err)
+	if !ok {
+		return nil, err
+	}
 	switch now, problem := waiting.inspect(ctx, id); {
 	case problem != nil:
 		return nil, problem
 	case !now.started:
-		return nil, waiting.refused("sh", cmp.Or(said, "sh: the engine has not started it"))
-	case err != io.ErrUnexpectedEOF:
-		return nil, err
+		return nil, waiting.refused("sh", cmp.Or(string(ended), "sh: the engine has not started it"))
 	case now.code == 128+int(syscall.SIGALRM):
 		return nil, refusal("the import takes too long")
+	case ended != "":
+		return nil, prints(string(ended))
 	default:
 		return nil, refusal(fmt.Sprintf("it ended with exit status %d", now.code))
 	}
@@ -126,14 +129,25 @@ type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
+// prints is the refusal of one that says more than its word.
+func prints(text string) refusal {
+	return refusal(fmt.Sprintf("it prints %.200q", text[strings.LastIndexByte(text, '\n')+1:]))
+}
+
+// An ending is what an exec has printed that has ended without a word. It may be the
+// Engine's.
+type ending string
+
+func (ending) Error() string { return "it ended" }
+
 // ready reads the word of an exec that waits, on either stream, for the order
 // between the two is not kept. What follows is for whoever wakes it. An exec that
-// does not wait has its reason in the word. One that has ended without any is
-// io.ErrUnexpectedEOF.
-func ready(output *bufio.Reader, token string) (printed string, err error) {
+// does not wait has its reason in the word, a refusal. One that has ended without
+// any is an ending.
+func ready(output *bufio.Reader, token string) error {
 	said := errors.New("said")
 	var text [frameStderr + 1]string
-	err = readFrames(output, func(stream int, data []byte) error {
+	err := readFrames(output, func(stream int, data []byte) error {
 		text[stream] += string(data)
 		_, word, _ := strings.Cut(text[frameStderr], token)
 		if strings.HasSuffix(word, "\n") && (word != "\n" || strings.Contains(text[frameStdout], token)) || len(text[stream]) > chunkSize {
@@ -141,23 +155,22 @@ func ready(output *bufio.Reader, token string) (printed string, err error) {
 		}
 		return nil
 	})
+	printed, _, _ := strings.Cut(text[frameStdout], token)
 	before, word, _ := strings.Cut(text[frameStderr], token)
-	printed, _, _ = strings.Cut(text[frameStdout], token)
-	printed, word = strings.TrimSpace(printed), strings.TrimSpace(word)
-	before = strings.TrimSpace(printed + "\n" + before)
+	before, word = strings.TrimSpace(printed+"\n"+before), strings.TrimSpace(word)
 	switch {
 	case err != nil && err != said:
-		return printed, err
+		return err
 	case word != "":
-		return printed, refusal(word)
-	case before != "":
-		return printed, refusal(fmt.Sprintf("it prints %.200q", before[strings.LastIndexByte(before, '\n')+1:]))
+		return refusal(word)
 	case err == nil:
-		return printed, io.ErrUnexpectedEOF
+		return ending(before)
+	case before != "":
+		return prints(before)
 	case output.Buffered() > 0:
-		return printed, refusal("it prints what was not expected")
+		return refusal("it prints what was not expected")
 	}
-	return printed, nil
+	return nil
 }
 
 // Close ends the spare, which has no use for it any more.

@@ -82,6 +82,7 @@ type watching struct {
 
 	spare  <-chan prepared // for the next run; nil: none is under way
 	spent  bool            // the container has no shell that could be one
+	plain  bool            // the user knows why it is no interpreter
 	began  bool            // the run that goes on has been told of
 	status *int            // of the last run that has ended; Follow's goroutine's
 }
@@ -261,13 +262,20 @@ type prepared struct {
 	err   error
 }
 
-// prepareTime is how long it may take to start a spare, which takes 70 ms as a rule.
-const prepareTime = 3 * time.Second
+const (
+	// prepareTime is how long it may take to start a spare: 70 ms as a rule, and
+	// what preload imports, which has a limit of its own below this one.
+	prepareTime = 40 * time.Second
+
+	// comingTime is how long a run waits for a spare that is about to be there. To
+	// start and to import anew would take as long.
+	comingTime = time.Second
+)
 
 // prepare has a spare for a command such as c, which has ended: to start one while
 // a command runs would delay the report of that one's end by 50 ms (measured).
 func (w *watching) prepare(ctx context.Context, c *execproxy.Cmd) {
-	if c.TTY || w.spent || w.o.noStandby {
+	if c.TTY || w.spent || w.o.noStandby || w.spare != nil {
 		return
 	}
 	ready := make(chan prepared, 1)
@@ -286,9 +294,18 @@ func (w *watching) takeSpare() *execproxy.Spare {
 	if w.spare == nil {
 		return nil
 	}
-	p := <-w.spare
+	var p prepared
+	select {
+	case p = <-w.spare:
+	case <-time.After(comingTime):
+		return nil // it is for the next run
+	}
 	w.spare = nil
 	_, w.spent = errors.AsType[*execproxy.StartError](p.err)
+	if p.spare != nil && p.spare.Plain != "" && !w.plain && w.o.verbose {
+		w.plain = true
+		w.report.notice("no preload: "+p.spare.Plain, "")
+	}
 	return p.spare
 }
 
