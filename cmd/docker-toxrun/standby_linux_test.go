@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
+	"github.com/toxrun/docker-toxrun/execproxy/standby"
+)
+
+// A stander is a user who has standby on.
+type stander struct {
+	testing.TB
+	e   enginetest.Target
+	env []string
+}
+
+func newStander(t testing.TB, e enginetest.Target) *stander {
+	s := &stander{t, e, environment(t, e.Host, "TOXRUN_CONTAINER="+e.Container, "TOXRUN_STANDBY=1m", "XDG_RUNTIME_DIR="+t.TempDir())}
+	t.Cleanup(func() {
+		if out, err := s.run("standby", "stop").CombinedOutput(); err != nil {
+			t.Errorf("standby stop: %v\n%s", err, out)
+		}
+	})
+	return s
+}
+
+func (s *stander) run(args ...string) *exec.Cmd {
+	cmd := exec.Command(programName, args...)
+	cmd.Env = s.env
+	return cmd
+}
+
+// exits5 does a run, and fails the test unless it goes as it should.
+func (s *stander) exits5() {
+	s.Helper()
+	cmd := s.run("exec", "sh", "-c", "cat; echo err >&2; exit 5")
+	var stderr bytes.Buffer
+	cmd.Stdin, cmd.Stderr = strings.NewReader("in"), &stderr
+	out, err := cmd.Output()
+	if exitStatus(err) != 5 || string(out) != "in" || stderr.String() != "err\n" {
+		s.Errorf("%v, stdout %q, stderr %q", err, out, &stderr)
+	}
+}
+
+// keeper waits for a keeper that is ready, and that is another one than before.
+func (s *stander) keeper(before int) standby.Info {
+	s.Helper()
+	var said []byte
+	for deadline := time.Now().Add(waitLimit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		var err error
+		if said, err = s.run("standby", "--format", "json").Output(); err != nil {
+			s.Fatal(err)
+		}
+		var infos []standby.Info
+		if err := json.Unmarshal(said, &infos); err != nil {
+			s.Fatal(err)
+		}
+		if len(infos) == 1 && infos[0].State == "ready" && infos[0].PID != before {
+			return infos[0]
+		}
+	}
+	s.Fatalf("the keepers: %s", said)
+	return standby.Info{}
+}
+
+// Whatever is killed, the next run works, and so does standby after it.
+func TestKilledWithStandby(t *testing.T) {
+	t.Parallel()
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		s := newStander(t, e)
+		s.exits5()
+		k := s.keeper(0)
+		s.exits5()
+		if k = s.keeper(0); k.Hits != 1 {
+			t.Errorf("%+v", k)
+		}
+
+		t.Log("the keeper, between two runs")
+		syscall.Kill(k.PID, syscall.SIGKILL)
+		s.exits5()
+		k = s.keeper(k.PID)
+
+		t.Log("the keeper, under a run")
+		p := start(t, s.run("exec", "-n", "sh", "-c", "echo begun; while [ ! -e /tmp/go-on ]; do sleep 0.1; done; exit 6"))
+		p.out.expect(t, "begun\n")
+		syscall.Kill(k.PID, syscall.SIGKILL)
+		s.exits5()
+		e.Exec(t, "touch", "/tmp/go-on")
+		p.exits(t, 6, waitLimit)
+		e.Exec(t, "rm", "/tmp/go-on")
+		s.exits5()
+		k = s.keeper(k.PID)
+
+		t.Log("a client, whose command ends for it")
+		token := number()
+		for _, family := range []string{"exec sleep " + token, "trap '' HUP; sleep " + token + " & sleep " + token} {
+			p = start(t, s.run("exec", "-n", "sh", "-c", "echo begun; "+family))
+			p.out.expect(t, "begun\n")
+			p.Process.Kill()
+			s.keeper(0) // which has reaped before it is ready again
+			nothingLeft(t, e, token)
+			s.exits5()
+			k = s.keeper(0)
+		}
+
+		t.Log("the spare")
+		for _, p := range e.Processes(t, "_toxrun_c") {
+			syscall.Kill(p.PID, syscall.SIGKILL)
+		}
+		s.exits5()
+		s.keeper(0)
+	})
+}
+
+func TestContainerAndEngineKilledWithStandby(t *testing.T) {
+	t.Parallel()
+	e, killEngine := mortalEngine(t)
+	s := newStander(t, e)
+	s.exits5()
+	k := s.keeper(0)
+	e.Kill(t)
+	out, err := s.run("exec", "true").CombinedOutput()
+	if exitStatus(err) != 125 || !strings.Contains(string(out), "is not running") {
+		t.Errorf("%v, %s", err, out)
+	}
+	if err := e.Client.ContainerStart(t.Context(), e.Container, container.StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.exits5()
+	s.keeper(k.PID)
+	s.exits5()
+	k = s.keeper(0)
+	if k.Hits != 1 {
+		t.Errorf("%+v", k)
+	}
+
+	killEngine()
+	p := start(t, s.run("exec", "true"))
+	p.exits(t, 125, waitLimit)
+	if said := p.err.String(); !strings.Contains(said, "no docker engine answers") {
+		t.Errorf("the user is told %q", said)
+	}
+	for deadline := time.Now().Add(waitLimit); syscall.Kill(k.PID, 0) == nil; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the keeper outlives the engine")
+		}
+	}
+}
+
+// A keeper holds nothing of the run that has left it behind: neither its files,
+// nor its session, its directory or its variables.
+func TestKeeperStandsAlone(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Fake(t, enginetest.Container{})
+	s := newStander(t, e)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := s.run("exec", "-n", "true")
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(cmd.Env, "SECRET=xyzzy")
+	cmd.Stderr = w
+	cmd.ExtraFiles = []*os.File{w}
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	k := s.keeper(0)
+	r.SetReadDeadline(time.Now().Add(waitLimit))
+	if said, err := io.ReadAll(r); len(said) > 0 || err != nil { // at its end
+		t.Errorf("it has our files: %q, %v", said, err)
+	}
+	proc := fmt.Sprintf("/proc/%d/", k.PID)
+	if environ, err := os.ReadFile(proc + "environ"); err != nil || bytes.Contains(environ, []byte("xyzzy")) {
+		t.Errorf("its variables are %q, %v", environ, err)
+	}
+	if cmdline, err := os.ReadFile(proc + "cmdline"); err != nil || bytes.Contains(cmdline, []byte(e.Container)) {
+		t.Errorf("its arguments are %q, %v", cmdline, err)
+	}
+	if cwd, err := os.Readlink(proc + "cwd"); cwd != "/" {
+		t.Errorf("its directory is %s, %v", cwd, err)
+	}
+	stat, err := os.ReadFile(proc + "stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state string
+	var parent, group, session int
+	fmt.Sscan(string(stat[bytes.LastIndexByte(stat, ')')+1:]), &state, &parent, &group, &session)
+	if session != k.PID {
+		t.Errorf("its session is %d, it is %d", session, k.PID)
+	}
+	cache := strings.TrimPrefix(s.env[1], "XDG_CACHE_HOME=")
+	if log, err := os.ReadFile(filepath.Join(cache, "docker-toxrun", "standby.log")); !bytes.Contains(log, []byte("begins")) {
+		t.Errorf("its log is %q, %v", log, err)
+	}
+}
+
+// Elsewhere than on a plain connection there is none, and no word about it.
+func TestStandbyIsForPlainConnections(t *testing.T) {
+	t.Parallel()
+	for name, at := range map[string]struct {
+		way     way
+		keepers int
+	}{"tcp": {overTCP, 1}, "tls": {overTLS, 0}, "ssh": {overSSH, 0}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := enginetest.Fake(t, enginetest.Container{})
+			s := newStander(t, e)
+			s.env = append(s.env, at.way(t, e)...)
+			s.exits5()
+			if at.keepers > 0 {
+				s.keeper(0)
+				s.exits5()
+				if k := s.keeper(0); k.Hits != 1 {
+					t.Errorf("%+v", k)
+				}
+				return
+			}
+			s.exits5()
+			if out, err := s.run("standby", "--format", "json").Output(); string(out) != "[]\n" || err != nil {
+				t.Errorf("keepers %s, %v", out, err)
+			}
+		})
+	}
+}
