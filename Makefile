@@ -32,6 +32,8 @@ test: setup
 	@scripts/cc.sh
 	$(GO) vet ./...
 	TOXRUN_TEST_ENGINE=required CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 8m ./...
+	@# What a run does, once more with every command in an exec that was waiting.
+	TOXRUN_TEST_STANDBY=1 TOXRUN_TEST_ENGINE=required CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 8m -skip Preload ./execproxy
 
 # docs/benchmarks.md, about 15 minutes on a machine that does nothing else; with
 # BENCH="-quick -o bin/benchmarks.md" to try it out. All flags: internal/bench.

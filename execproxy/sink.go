@@ -2,6 +2,7 @@ package execproxy
 
 import (
 	"io"
+	"os"
 	"sync"
 	"time"
 )
@@ -14,6 +15,7 @@ import (
 // the command still runs, and when it doesn't, takes all that is left.
 type sink struct {
 	w     io.Writer
+	none  bool        // w throws all away: nothing is written
 	ended func() bool // whether the command may have ended
 
 	mu      sync.Mutex
@@ -47,6 +49,7 @@ const (
 func newSink(r *run, w io.Writer) *sink {
 	s := &sink{
 		w:       w,
+		none:    throwsAway(w),
 		ended:   r.mayHaveEnded,
 		limit:   sinkSize,
 		filled:  make(chan struct{}, 1),
@@ -61,7 +64,7 @@ func newSink(r *run, w io.Writer) *sink {
 // reference to it. It is written at the next flush at the latest: to wake the
 // writing goroutine for each small piece takes longer than the pieces.
 func (s *sink) write(data []byte) {
-	for {
+	for !s.none {
 		s.mu.Lock()
 		if s.err != nil {
 			s.mu.Unlock()
@@ -135,6 +138,20 @@ func (s *sink) drain() {
 			return
 		}
 	}
+}
+
+// throwsAway tells whether nobody would ever see what w is given.
+func throwsAway(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return w == io.Discard
+	}
+	null, err := os.Stat(os.DevNull)
+	if err != nil {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.SameFile(info, null)
 }
 
 // wake leaves a token in a channel that has room for one.

@@ -32,7 +32,7 @@ func (r *run) receive() error {
 	if r.TTY {
 		read = readRaw
 	}
-	from := bufio.NewReaderSize(flushing{r.stream.output, r}, readSize)
+	from := bufio.NewReaderSize(flushing{r.stream.output, r}, chunkSize)
 	return read(from, func(stream int, data []byte) error {
 		switch {
 		case r.woken() && stream == frameStderr:
@@ -51,10 +51,6 @@ func (r *run) receive() error {
 		return nil
 	})
 }
-
-// readSize is how much is taken from the Engine's connection at once: about what a
-// unix socket holds. With many small frames each is no more than a copy then.
-const readSize = 256 << 10
 
 // A flushing has all output written before it waits for more.
 type flushing struct {
