@@ -127,9 +127,11 @@ func (c *Cmd) Run(ctx context.Context) error {
 	if c.Spare != nil {
 		if line, ok := c.Spare.wakes(c); ok {
 			if err := c.run(ctx, attempt{args: c.Args, line: line}); err != errAsleep {
+				c.Spare.Woken = true
 				return err
 			}
 		}
+		c.Spare.Close() // else it would wait on, among the processes of the run
 	}
 	if args, ok := c.sized(); ok {
 		err := c.run(ctx, attempt{args: args, behindShell: true})

@@ -108,11 +108,15 @@ func (c *Cmd) script(ctx context.Context, token string, args ...string) (string,
 	return strings.TrimSpace(stdout.String()), err
 }
 
-// Reap ends a command such as c, with that token, whose client is gone: SIGTERM,
-// then SIGKILL after StopGrace. It returns nil when nothing of it is left, also
+// Reap ends a command such as c, with that token, whose client is gone: StopSignal or
+// SIGTERM, then SIGKILL after StopGrace. It returns nil when nothing of it is left, also
 // where there was nothing to begin with.
 func (c *Cmd) Reap(ctx context.Context, token string) error {
-	left, err := c.script(ctx, token, signalName(syscall.SIGTERM), hundredths(cmp.Or(c.StopGrace, defaultGrace)), "yes")
+	var ask os.Signal = syscall.SIGTERM
+	if c.StopSignal != nil {
+		ask = c.StopSignal
+	}
+	left, err := c.script(ctx, token, signalName(ask), hundredths(cmp.Or(c.StopGrace, defaultGrace)), "yes")
 	exit, ok := errors.AsType[*ExitError](err)
 	switch {
 	case ok && exit.Code == 3:

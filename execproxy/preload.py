@@ -202,7 +202,7 @@ class Script:
         """Waits for the command. Returns the script's code, or not at all."""
         os.write(1, TOKEN)
         os.write(2, TOKEN + b"\n")
-        same, cwd, count, *rest = receive(int(receive(10))).split(b"\0")
+        same, cwd, stdin, count, *rest = receive(int(receive(10))).split(b"\0")
         argv, variables = rest[:int(count)], rest[int(count):]
         env = dict(self.container)
         for variable in variables:
@@ -212,6 +212,8 @@ class Script:
             else:
                 env.pop(key, None)
         try:
+            if stdin == b"null":  # as the container's runtime has it
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.chdir(cwd or self.cwd)
             file = find(argv[0], env)
             here = same == b"same" and file == self.file and self.is_current(env)

@@ -17,6 +17,7 @@ type sink struct {
 	w     io.Writer
 	none  bool        // w throws all away: nothing is written
 	ended func() bool // whether the command may have ended
+	flush func()      // of all the run's sinks
 
 	mu      sync.Mutex
 	waiting []byte // accepted, not yet taken by the writing goroutine
@@ -51,6 +52,7 @@ func newSink(r *run, w io.Writer) *sink {
 		w:       w,
 		none:    throwsAway(w),
 		ended:   r.mayHaveEnded,
+		flush:   r.flush,
 		limit:   sinkSize,
 		filled:  make(chan struct{}, 1),
 		emptied: make(chan struct{}, 1),
@@ -91,8 +93,8 @@ func (s *sink) write(data []byte) {
 	}
 }
 
-// flush has what was accepted written.
-func (s *sink) flush() {
+// tell has what was accepted written.
+func (s *sink) tell() {
 	if !s.told {
 		s.told = true
 		wake(s.filled)

@@ -1,11 +1,14 @@
 package execproxy
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func TestOnlyWhatNobodySeesIsNotWritten(t *testing.T) {
@@ -28,3 +31,53 @@ func TestOnlyWhatNobodySeesIsNotWritten(t *testing.T) {
 		}
 	}
 }
+
+// What came on one stream does not wait for the receiver of the other.
+func TestBlockedStreamHoldsNothingElseBack(t *testing.T) {
+	r := &run{Cmd: new(Cmd), up: make(chan struct{}), panics: make(chan string, 1)}
+	close(r.up)
+	var served, heard atomic.Int32
+	var over atomic.Bool
+	r.stream = &stream{output: bufio.NewReaderSize(readerOf(func(p []byte) (int, error) {
+		for heard.Load() < served.Load() { // so that nobody is at work on stderr
+			time.Sleep(time.Millisecond)
+		}
+		if over.Load() {
+			return 0, io.EOF
+		}
+		served.Add(1)
+		return copy(p, append(frame(frameStderr, "x"), frame(frameStdout, string(make([]byte, chunkSize/2)))...)), nil
+	}), chunkSize)}
+	end := make(chan struct{})
+	r.out = newSink(r, writerOf(func(p []byte) (int, error) { <-end; return 0, io.ErrClosedPipe }))
+	r.err = newSink(r, writerOf(func(p []byte) (int, error) { heard.Add(int32(len(p))); return len(p), nil }))
+	r.out.ended = func() bool { return false }
+	received := make(chan error, 1)
+	go func() { received <- r.receive() }()
+	defer func() {
+		over.Store(true)
+		close(end)
+		<-received
+		r.err.close()
+		<-r.err.done
+	}()
+	blocked := false
+	for deadline := time.Now().Add(10 * time.Second); !blocked || heard.Load() != served.Load(); {
+		if time.Now().After(deadline) {
+			t.Errorf("of %d lines %d have arrived", served.Load(), heard.Load())
+			heard.Store(served.Load()) // else nothing ends
+			return
+		}
+		before := served.Load()
+		time.Sleep(20 * time.Millisecond)
+		blocked = before == served.Load()
+	}
+}
+
+type readerOf func(p []byte) (int, error)
+
+func (f readerOf) Read(p []byte) (int, error) { return f(p) }
+
+type writerOf func(p []byte) (int, error)
+
+func (f writerOf) Write(p []byte) (int, error) { return f(p) }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -35,6 +36,7 @@ type Spare struct {
 
 	Python bool     // it is an interpreter
 	Env    []string // of the interpreter, as in Cmd; else nil
+	Woken  bool     // it has become the command of a Cmd that was Run
 	Plain  string   // why it is a shell though Preload was asked for, for a person; else empty
 }
 
@@ -60,7 +62,7 @@ func (c *Cmd) Prepare(ctx context.Context) (*Spare, error) {
 	}
 	s, err := c.launch(ctx, []string{"sh", "-c", waitScript}, "\n")
 	if _, ok := errors.AsType[refusal](err); ok {
-		return nil, fmt.Errorf("no shell that waits in container %s: %w", c.Container, err)
+		return nil, fmt.Errorf("no shell that waits in container %s: %w", cmp.Or(c.Name, short(c.Container)), err)
 	}
 	if s != nil {
 		s.Plain = why
@@ -198,6 +200,9 @@ func (s *Spare) wakes(c *Cmd) (line string, ok bool) {
 	if c.TTY || s.Container != c.Container || s.User != c.User || s.Privileged != c.Privileged || c.Dir != s.Dir && !path.IsAbs(c.Dir) {
 		return "", false
 	}
+	if slices.Contains(c.Env, "HOME") {
+		return "", false // removed, and then set by the container's runtime
+	}
 	if s.Python {
 		return s.message(c)
 	}
@@ -205,21 +210,28 @@ func (s *Spare) wakes(c *Cmd) (line string, ok bool) {
 		return "", false
 	}
 	var b strings.Builder
-	if c.Dir != s.Dir {
-		b.WriteString("cd " + quote(c.Dir) + " 2>/dev/null || exit; ")
+	// By its name: the one that the shell stands in may have been removed since, and
+	// another one be there.
+	dir := `"$PWD"`
+	if c.Dir != "" {
+		dir = quote(c.Dir)
 	}
 	// Those that the shell adds of its own are not for the command.
-	b.WriteString("unset PWD OLDPWD SHLVL; export")
+	b.WriteString("cd " + dir + " 2>/dev/null || exit; unset PWD OLDPWD SHLVL; export " + tokenVariable + "; ")
 	for _, assignment := range c.Env {
-		key, value, _ := strings.Cut(assignment, "=")
-		if !exportable(key) {
+		key, value, assigned := strings.Cut(assignment, "=")
+		switch {
+		case !exportable(key):
 			return "", false
+		case assigned:
+			b.WriteString("export " + key + "=" + quote(value) + "; ")
+		default:
+			b.WriteString("unset " + key + "; ")
 		}
-		b.WriteString(" " + key + "=" + quote(value))
 	}
-	b.WriteString(" " + tokenVariable + "; ")
 	// A program that is not there ends the spare before the command has begun;
-	// started plainly it gets the error that it always gets.
+	// started plainly it gets the error that it always gets. A script without #! is
+	// the exception: the shell runs it, the Engine would not.
 	if strings.Contains(program, "/") {
 		b.WriteString("[ -f " + quote(program) + " ] && [ -x " + quote(program) + " ] || exit; ")
 	} else {
@@ -229,6 +241,9 @@ func (s *Spare) wakes(c *Cmd) (line string, ok bool) {
 	b.WriteString(`printf %s "$` + tokenVariable + `" >&2; exec`)
 	for _, arg := range c.Args {
 		b.WriteString(" " + quote(arg))
+	}
+	if c.Stdin == nil {
+		b.WriteString(" </dev/null") // as the Engine has it
 	}
 	b.WriteString("\n")
 	return b.String(), b.Len() <= lineLimit

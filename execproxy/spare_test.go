@@ -102,6 +102,7 @@ func TestSpareThatFailsIsNoLoss(t *testing.T) {
 			"other container": func(c *execproxy.Cmd) { c.Spare.Container = "other" },
 			"other user":      func(c *execproxy.Cmd) { c.Spare.User = "1000" },
 			"odd variable":    func(c *execproxy.Cmd) { c.Env = []string{"a.b=c"} },
+			"no home":         func(c *execproxy.Cmd) { c.Env = []string{"HOME"} },
 			"long":            func(c *execproxy.Cmd) { c.Args = append(c.Args, strings.Repeat("x\n", 60_000)) },
 		} {
 			var stdout bytes.Buffer
@@ -157,6 +158,66 @@ func TestSpareEndsWithItsConnection(t *testing.T) {
 			if time.Now().After(deadline) {
 				t.Fatal("the process that waits is left")
 			}
+		}
+	})
+}
+
+// The directory is the one of that name now, not the one that the spare was started
+// in.
+func TestSpareRunsInADirectoryMadeAnew(t *testing.T) {
+	enginetest.EachImage(t, images, func(t *testing.T, e enginetest.Target) {
+		dir := "/tmp/toxrun-" + number()
+		e.Exec(t, "mkdir", dir)
+		c := sh(e, "cat file; pwd")
+		c.Dir = dir
+		spare(t, c)
+		e.Exec(t, "sh", "-c", "rm -r $0 && mkdir $0 && echo new >$0/file", dir)
+		var stdout bytes.Buffer
+		c.Stdout = &stdout
+		if err := c.Run(t.Context()); err != nil || stdout.String() != "new\n"+dir+"\n" {
+			t.Errorf("Run() = %v, output %q", err, &stdout)
+		}
+		if !c.Spare.Woken {
+			t.Error("the spare was not used")
+		}
+		e.Exec(t, "rm", "-r", dir)
+	})
+}
+
+// Without stdin a command has the same one either way, and a variable without a value
+// is none.
+func TestSpareHasTheSameSurroundings(t *testing.T) {
+	enginetest.EachImage(t, images, func(t *testing.T, e enginetest.Target) {
+		run := func(prepare bool) string {
+			var stdout bytes.Buffer
+			c := sh(e, `readlink /proc/self/fd/0; echo "${PATH+path} ${NOSUCH+nosuch} ${HOSTNAME+host} ${SHELL+shell}"`)
+			c.Env = []string{"NOSUCH", "HOSTNAME"}
+			if prepare {
+				spare(t, c)
+			}
+			c.Stdout = &stdout
+			if err := c.Run(t.Context()); err != nil || prepare != (c.Spare != nil && c.Spare.Woken) {
+				t.Errorf("Run() = %v, with a spare: %v", err, prepare)
+			}
+			return stdout.String()
+		}
+		if plain, woken := run(false), run(true); plain != woken {
+			t.Errorf("with a spare %q, without %q", woken, plain)
+		}
+	})
+}
+
+// A spare that does not fit is no part of the run: a signal finds the command alone.
+func TestSpareThatDoesNotFitEnds(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		c := sh(e, `trap 'sleep 1; exit 9' INT; echo ready; while :; do sleep 0.1; done`)
+		spare(t, c)
+		c.Token = c.Spare.Token
+		c.Env = []string{"UID=5"}
+		s := start(t, c)
+		s.signals <- os.Interrupt
+		if err := s.wait(t, waitLimit); code(err) != 9 {
+			t.Errorf("Run() = %v, want the trap's status 9", err)
 		}
 	})
 }

@@ -59,9 +59,13 @@ type flushing struct {
 }
 
 func (f flushing) Read(p []byte) (int, error) {
-	f.r.out.flush()
-	f.r.err.flush()
+	f.r.flush()
 	return f.Reader.Read(p)
+}
+
+func (r *run) flush() {
+	r.out.tell()
+	r.err.tell()
 }
 
 // refusal tells whether data, the first output of all, is not the command's.

@@ -162,7 +162,11 @@ func stopped(t testing.TB, e enginetest.Target, token string) {
 	running := func() (list []string) {
 		for _, p := range e.Processes(t, token) {
 			stat, err := os.ReadFile("/proc/" + strconv.Itoa(p.PID) + "/stat")
-			if _, after, _ := strings.Cut(string(stat), ") "); err != nil || !strings.HasPrefix(after, "T") {
+			_, state, _ := strings.Cut(string(stat), ") ")
+			if children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", p.PID)); strings.HasPrefix(state, "D") && len(children) > 0 {
+				continue // in vfork, until its child, stopped as well, is another program
+			}
+			if err != nil || !strings.HasPrefix(state, "T") {
 				list = append(list, fmt.Sprintf("%q: %s", p.Args, stat))
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -175,8 +176,11 @@ standby in x-toxrun; unused for so long, it ends.`,
 			if err != nil {
 				return err
 			}
+			if slices.Contains(args, "") {
+				return usage("standby stop: the name of a container can't be empty", "")
+			}
 			if len(args) == 0 {
-				args = []string{""}
+				args = []string{""} // all
 			}
 			var errs []error
 			for _, container := range args {
@@ -224,7 +228,7 @@ func printKeepers(out io.Writer, infos []standby.Info, now time.Time) error {
 func short(d time.Duration) string {
 	d = max(d, 0).Round(time.Second)
 	text := d.String()
-	if d >= time.Minute {
+	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")
 	}
 	return text

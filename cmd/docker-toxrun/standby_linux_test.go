@@ -241,3 +241,14 @@ func TestStandbyIsForPlainConnections(t *testing.T) {
 		})
 	}
 }
+
+func TestTimesAreShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 400 * time.Millisecond: "0s", 59 * time.Second: "59s", time.Minute: "1m", 70 * time.Second: "1m10s",
+		10 * time.Minute: "10m", time.Hour: "1h0m", time.Hour + 20*time.Second: "1h0m20s",
+	} {
+		if got := short(d); got != want {
+			t.Errorf("short(%v) = %s, want %s", d, got, want)
+		}
+	}
+}

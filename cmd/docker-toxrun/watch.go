@@ -80,11 +80,9 @@ type watching struct {
 	signals chan os.Signal // of the command that runs; nil without
 	sig     os.Signal      // that is to end the watch
 
-	spare  <-chan prepared // for the next run; nil: none is under way
-	spent  bool            // the container has no shell that could be one
-	plain  bool            // the user knows why it is no interpreter
-	began  bool            // the run that goes on has been told of
-	status *int            // of the last run that has ended; Follow's goroutine's
+	spares
+	began  bool // the run that goes on has been told of
+	status *int // of the last run that has ended; Follow's goroutine's
 }
 
 // errQuit is the end that the user, or an option, has asked for.
@@ -134,11 +132,7 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 	screen := openTerminal(std)
 	defer screen.close()
 	run := &watching{watched: container, options: w, what: what, screen: screen, quit: quit}
-	defer func() {
-		if spare := run.takeSpare(); spare != nil {
-			spare.Close()
-		}
-	}()
+	defer run.dropSpare()
 	var pressed <-chan byte
 	run.keys = func(bool) {}
 	if !o.noStdin {
@@ -254,59 +248,6 @@ func (w *watching) once(ctx context.Context, batch watch.Batch) error {
 		w.report.canceled(time.Since(begin))
 		w.began = false
 	}
-}
-
-// A prepared is what has become of a spare for the next run.
-type prepared struct {
-	spare *execproxy.Spare
-	err   error
-}
-
-const (
-	// prepareTime is how long it may take to start a spare: 70 ms as a rule, and
-	// what preload imports, which has a limit of its own below this one.
-	prepareTime = 40 * time.Second
-
-	// comingTime is how long a run waits for a spare that is about to be there. To
-	// start and to import anew would take as long.
-	comingTime = time.Second
-)
-
-// prepare has a spare for a command such as c, which has ended: to start one while
-// a command runs would delay the report of that one's end by 50 ms (measured).
-func (w *watching) prepare(ctx context.Context, c *execproxy.Cmd) {
-	if c.TTY || w.spent || w.o.noStandby || w.spare != nil {
-		return
-	}
-	ready := make(chan prepared, 1)
-	w.spare = ready
-	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), prepareTime)
-		defer cancel()
-		spare, err := c.Prepare(ctx)
-		ready <- prepared{spare, err}
-	}()
-}
-
-// takeSpare returns what was prepared, or nil. Where that is still under way it
-// takes less time than another start would.
-func (w *watching) takeSpare() *execproxy.Spare {
-	if w.spare == nil {
-		return nil
-	}
-	var p prepared
-	select {
-	case p = <-w.spare:
-	case <-time.After(comingTime):
-		return nil // it is for the next run
-	}
-	w.spare = nil
-	_, w.spent = errors.AsType[*execproxy.StartError](p.err)
-	if p.spare != nil && p.spare.Plain != "" && !w.plain && w.o.verbose {
-		w.plain = true
-		w.report.notice("no preload: "+p.spare.Plain, "")
-	}
-	return p.spare
 }
 
 // run runs c, and passes our signals on to it meanwhile.

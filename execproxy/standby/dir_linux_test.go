@@ -23,7 +23,11 @@ func TestDirIsMadeForItsUserAlone(t *testing.T) {
 	}
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
-	for _, unusable := range []string{"", "relative"} {
+	others := t.TempDir()
+	if err := os.Chown(others, stranger, stranger); err != nil {
+		t.Fatal(err)
+	}
+	for _, unusable := range []string{"", "relative", others, filepath.Join(temp, "not-there")} {
 		t.Setenv("XDG_RUNTIME_DIR", unusable)
 		if dir, err := standby.Dir(); err != nil || filepath.Dir(dir) != temp {
 			t.Errorf("with XDG_RUNTIME_DIR=%s: Dir() = %s, %v", unusable, dir, err)

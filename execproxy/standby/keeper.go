@@ -49,10 +49,6 @@ var (
 )
 
 const (
-	// prepareTime is how long it may take to start a spare, which takes 70 ms as a
-	// rule and seconds on a busy machine.
-	prepareTime = 30 * time.Second
-
 	// diedLimit is how many spares in a row may die unused before there are no more.
 	diedLimit = 3
 
@@ -142,18 +138,22 @@ func (k *keeper) follow(ctx context.Context) {
 		case event := <-happened:
 			k.hand(func() { k.paused = event.Action == events.ActionPause })
 		case <-failed: // with ctx, or the Engine
+			k.hand(func() { k.paused = false })
 			return
 		}
 	}
 }
 
-// hand has Keep's goroutine call f, and waits for it. At the end it does not.
-func (k *keeper) hand(f func()) {
+// hand has Keep's goroutine call f, and waits for it. At the end it does not, and
+// says so.
+func (k *keeper) hand(f func()) (called bool) {
 	done := make(chan struct{})
 	select {
 	case k.do <- func() { f(); close(done) }:
 		<-done
+		return true
 	case <-k.over:
+		return false
 	}
 }
 
@@ -174,7 +174,7 @@ func (k *keeper) prepare(ctx context.Context) {
 	k.preparing = true
 	c := k.want.cmd(k.engine)
 	go func() {
-		limited, cancel := context.WithTimeout(ctx, prepareTime)
+		limited, cancel := context.WithTimeout(ctx, execproxy.PrepareTime)
 		defer cancel()
 		spare, err := c.Prepare(limited)
 		kept := false
@@ -237,18 +237,18 @@ func (k *keeper) lend(want Want) *held {
 		h.Close()
 		h = nil
 	}
-	if h == nil {
-		k.info.Misses++
-	} else {
-		k.info.Hits++
-		k.died = 0
-	}
 	return h
 }
 
-// back takes in the end of a run.
-func (k *keeper) back(ctx context.Context) {
+// back takes in the end of a run, and whether a spare was its command.
+func (k *keeper) back(ctx context.Context, hit bool) {
 	k.runs--
+	if hit {
+		k.info.Hits++
+		k.died = 0
+	} else {
+		k.info.Misses++
+	}
 	k.info.Used = time.Now()
 	k.unused.Reset(k.want.Idle)
 	k.prepare(ctx)

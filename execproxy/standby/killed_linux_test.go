@@ -99,9 +99,12 @@ func TestKilledClientIsNoLoss(t *testing.T) {
 				before := k.is("ready")
 				die()
 				if strings.HasPrefix(name, "having") { // it may not have been heard yet
-					k.until(func(i standby.Info) bool { return i.Hits > before.Hits })
+					k.until(func(i standby.Info) bool { return i.Hits+i.Misses > before.Hits+before.Misses })
 				}
 				k.is("ready")
+				if now := k.is("ready"); now.Hits > before.Hits && (name == "having just asked" || name == "having an answer") {
+					t.Errorf("who gives up is no hit: %+v", now)
+				}
 				lease := k.take(true)
 				c := k.sh("exit 5")
 				c.Spare = lease.Spare

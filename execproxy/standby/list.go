@@ -20,9 +20,9 @@ type Info struct {
 	Begun     time.Time     `json:"begun"`
 	Used      time.Time     `json:"used"`   // the end of the last run, or Begun
 	Idle      time.Duration `json:"idle"`   // in nanoseconds; unused for this long it ends
-	Hits      int           `json:"hits"`   // runs that got a spare
-	Misses    int           `json:"misses"` // runs that got none
-	State     string        `json:"state"`  // ready, starting, running, or why there is no spare
+	Hits      int           `json:"hits"`   // runs whose command was a spare
+	Misses    int           `json:"misses"` // runs that were started plainly
+	State     string        `json:"state"`  // ready, starting, running, paused, or why there is no spare
 	Python    bool          `json:"python"` // the spare is an interpreter
 	Plain     string        `json:"plain"`  // why it is none, though that was asked for
 }
@@ -37,9 +37,7 @@ func List(dir string) ([]Info, error) {
 			return err
 		}
 		conn.Close()
-		if a.Info != nil {
-			infos = append(infos, *a.Info)
-		}
+		infos = append(infos, *a.Info)
 		return nil
 	})
 	return infos, err
@@ -80,8 +78,11 @@ func each(dir string, f func(socket string) error) error {
 	var errs []error
 	for _, socket := range sockets {
 		err := f(socket)
-		if gone(err) {
+		switch {
+		case gone(err):
 			err = removeStale(dir, socket)
+		case errors.Is(err, io.EOF):
+			err = nil // it has ended meanwhile
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", filepath.Base(socket), err))

@@ -35,8 +35,9 @@ func (k *keeper) serve(ctx context.Context, conn *net.UnixConn) {
 		_ = send(conn, a)
 		k.hand(func() { k.end(errVersion) })
 	case q.Verb == info:
-		k.hand(func() { a.Info = k.tell() })
-		_ = send(conn, a)
+		if k.hand(func() { a.Info = k.tell() }) {
+			_ = send(conn, a)
+		}
 	case q.Verb == stop:
 		_ = send(conn, a)
 		k.hand(func() { k.end(errStopped) })
@@ -50,12 +51,18 @@ func (k *keeper) serve(ctx context.Context, conn *net.UnixConn) {
 func (k *keeper) accompany(ctx context.Context, conn *net.UnixConn, in *bufio.Reader, want Want) {
 	var h *held
 	k.hand(func() { h = k.lend(want) })
-	defer k.hand(func() { k.back(ctx) })
+	hit := false
+	defer func() { k.hand(func() { k.back(ctx, hit) }) }()
 	token, err := k.give(conn, h)
-	if err != nil {
+	if said, _ := in.ReadSlice('\n'); err != nil || string(said) != taken {
 		return // the client has given up before
 	}
-	if said, _ := in.ReadString('\n'); said == over || ctx.Err() != nil {
+	if conn.SetDeadline(time.Time{}) != nil {
+		return
+	}
+	said, _ := in.ReadSlice('\n')
+	hit = h != nil && string(said) != over
+	if string(said) == over || string(said) == woken || ctx.Err() != nil {
 		return
 	}
 	k.log.Printf("a client was killed: ending its command")
@@ -77,9 +84,6 @@ func (k *keeper) give(conn *net.UnixConn, h *held) (token string, err error) {
 		if line, err = json.Marshal(a); err == nil {
 			err = sendWith(conn, append(line, '\n'), h.raw)
 		}
-	}
-	if err == nil {
-		err = conn.SetDeadline(time.Time{})
 	}
 	return a.Token, err
 }

@@ -160,14 +160,13 @@ func TestSpareIsLentOnceAndRenewedAfterTheRun(t *testing.T) {
 			if err == nil || err.Error() != "exit status 7" || out.String() != "in" {
 				t.Errorf("Run() = %v, output %q", err, &out)
 			}
-			if n := k.waiting(); n != 0 {
+			if n := k.waiting(); n != 0 || k.is("running").Hits != round-1 {
 				t.Errorf("%d spares wait before the run is over", n)
 			}
-			if info := k.is("running"); info.Hits != round || info.Misses != round {
+			lease.Done()
+			if info := k.is("ready"); info.Hits != round || info.Misses != round {
 				t.Errorf("%+v, want %d hits and misses", info, round)
 			}
-			lease.Done()
-			k.is("ready")
 			if n := k.waiting(); n != 1 {
 				t.Errorf("%d spares wait", n)
 			}

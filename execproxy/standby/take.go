@@ -49,7 +49,9 @@ func Take(dir string, want Want) (*Lease, error) {
 	case err == nil && a.Spare != nil && in.passed == nil:
 		err = errors.New("the keeper's spare came without its connection")
 	case err == nil:
-		err = conn.SetDeadline(time.Time{})
+		if err = conn.SetDeadline(time.Time{}); err == nil {
+			_, err = io.WriteString(conn, taken)
+		}
 	}
 	if err != nil {
 		conn.Close()
@@ -68,6 +70,10 @@ func Take(dir string, want Want) (*Lease, error) {
 // the user has been told what is. A client that ends without it is taken for one
 // that was killed, and its command is ended.
 func (l *Lease) Done() {
-	_, _ = io.WriteString(l.conn, over)
+	word := over
+	if l.Spare != nil && l.Spare.Woken {
+		word = woken
+	}
+	_, _ = io.WriteString(l.conn, word)
 	l.conn.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/toxrun/docker-toxrun/execproxy"
@@ -27,15 +28,20 @@ type Want struct {
 
 	Preload, Sources []string // as in execproxy.Cmd
 
+	StopSignal syscall.Signal // to end what a killed client has left; 0: SIGTERM
+	StopGrace  time.Duration  // as in execproxy.Cmd
+
 	Idle time.Duration // unused for this long, the keeper ends
 }
 
 // WantFor is a Want for commands such as c.
 func WantFor(c *execproxy.Cmd, engine, apiVersion string, idle time.Duration) Want {
+	stop, _ := c.StopSignal.(syscall.Signal)
 	return Want{
 		Engine: engine, APIVersion: apiVersion,
 		Container: c.Container, Name: c.Name, User: c.User, Privileged: c.Privileged, Dir: c.Dir,
 		Program: c.Args[0], Env: c.Env, Preload: c.Preload, Sources: c.Sources,
+		StopSignal: stop, StopGrace: c.StopGrace,
 		Idle: idle,
 	}
 }
@@ -45,6 +51,9 @@ func (w Want) cmd(engine execproxy.Engine) *execproxy.Cmd {
 	c := execproxy.Command(engine, w.Container, w.Program)
 	c.Name, c.User, c.Privileged, c.Dir = w.Name, w.User, w.Privileged, w.Dir
 	c.Env, c.Preload, c.Sources = w.Env, w.Preload, w.Sources
+	if c.StopGrace = w.StopGrace; w.StopSignal != 0 {
+		c.StopSignal = w.StopSignal
+	}
 	return c
 }
 

@@ -37,9 +37,13 @@ type answer struct {
 	Info    *Info            `json:",omitempty"`
 }
 
-// over is what a client says when its run is over; one that is cut off before has
-// been killed.
-const over = "over\n"
+// What a client says after the answer. One that says nothing has given up before;
+// one that has taken the answer and says no more was killed.
+const (
+	taken = "taken\n" // the answer, with its spare
+	woken = "woken\n" // the run is over, and the spare was its command
+	over  = "over\n"  // the run is over, and was started plainly
+)
 
 // lineLimit is far above the environment that a process can be given, 2 MiB as a
 // rule (execve(2)).
@@ -85,8 +89,11 @@ func ask(socket string, q request) (*answer, *net.UnixConn, error) {
 	if err = send(conn, q); err == nil {
 		err = receive(bufio.NewReader(conn), a)
 	}
-	if err == nil && a.Version != wireVersion {
+	switch {
+	case err == nil && a.Version != wireVersion:
 		err = errors.New("the keeper is of another version")
+	case err == nil && q.Verb == info && a.Info == nil:
+		err = errors.New("the keeper says nothing of itself")
 	}
 	if err != nil {
 		conn.Close()
