@@ -31,17 +31,16 @@ test: setup
 	@scripts/tools.sh
 	@scripts/cc.sh
 	$(GO) vet ./...
-	TOXRUN_TEST_ENGINE=required CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 8m ./...
-	@# What a run does, once more with every command in an exec that was waiting.
-	TOXRUN_TEST_STANDBY=1 TOXRUN_TEST_ENGINE=required CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 8m -skip Preload ./execproxy
+	@$(MAKE) --no-print-directory -j2 test-plain test-standby
 
-# docs/benchmarks.md, about 15 minutes on a machine that does nothing else; with
-# BENCH="-quick -o bin/benchmarks.md" to try it out. All flags: internal/bench.
-BENCH ?= -o docs/benchmarks.md
+GOTEST = TOXRUN_TEST_ENGINE=required CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 8m
 
-bench: setup build
-	@scripts/entr.sh
-	$(GO) run $(BUILDVCS) ./internal/bench $(BENCH)
+test-plain:
+	$(GOTEST) ./...
+
+# What a run does, once more with every command in an exec that was waiting.
+test-standby:
+	TOXRUN_TEST_STANDBY=1 $(GOTEST) -skip Preload ./execproxy
 
 lint:
 	@scripts/lint.sh

@@ -194,6 +194,9 @@ func TestSpareHasTheSameSurroundings(t *testing.T) {
 			c.Env = []string{"NOSUCH", "HOSTNAME"}
 			if prepare {
 				spare(t, c)
+			} else if c.Spare != nil { // of the way in which all tests are run
+				c.Spare.Close()
+				c.Spare = nil
 			}
 			c.Stdout = &stdout
 			if err := c.Run(t.Context()); err != nil || prepare != (c.Spare != nil && c.Spare.Woken) {
