@@ -4,7 +4,7 @@ GO ?= go
 # Without git, or in a checkout that git does not trust, there is nothing to stamp.
 BUILDVCS := $(shell git status >/dev/null 2>&1 || echo -buildvcs=false)
 
-.PHONY: build install uninstall setup demo test bench lint
+.PHONY: build install uninstall setup demo test test-plain test-standby bench lint
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath $(BUILDVCS) -o bin/ ./cmd/...
@@ -38,9 +38,10 @@ GOTEST = TOXRUN_TEST_ENGINE=required CGO_ENABLED=1 $(GO) test -race -count=1 -ti
 test-plain:
 	$(GOTEST) ./...
 
-# What a run does, once more with every command in an exec that was waiting.
+# What a run does, once more with every command in an exec that was waiting. What is
+# about these anyway need not run twice.
 test-standby:
-	TOXRUN_TEST_STANDBY=1 $(GOTEST) -skip Preload ./execproxy
+	TOXRUN_TEST_STANDBY=1 $(GOTEST) -skip 'Preload|Interpreter|Import|Spare|Fuzz' ./execproxy
 
 lint:
 	@scripts/lint.sh

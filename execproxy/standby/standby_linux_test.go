@@ -104,7 +104,7 @@ func (k *keeper) until(good func(standby.Info) bool) standby.Info {
 	k.t.Helper()
 	var infos []standby.Info
 	var err error
-	for deadline := time.Now().Add(waitLimit); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(waitLimit); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		if infos, err = standby.List(k.dir); len(infos) == 1 && good(infos[0]) {
 			return infos[0]
 		}
