@@ -43,5 +43,13 @@ test-plain:
 test-standby:
 	TOXRUN_TEST_STANDBY=1 $(GOTEST) -skip 'Preload|Interpreter|Import|Spare|Fuzz' ./execproxy
 
+# docs/benchmarks.md, about 15 minutes on a machine that does nothing else; with
+# BENCH="-quick -o bin/benchmarks.md" to try it out. All flags: internal/bench.
+BENCH ?= -o docs/benchmarks.md
+
+bench: setup build
+	@scripts/entr.sh
+	$(GO) run $(BUILDVCS) ./internal/bench $(BENCH)
+
 lint:
 	@scripts/lint.sh
