@@ -10,7 +10,7 @@ import (
 const (
 	// DefaultDebounce is how long a file has to be left alone: long enough for all
 	// that vim, sed -i or mv does in one save, and too short to be noticed.
-	DefaultDebounce = 30 * time.Millisecond
+	DefaultDebounce = 25 * time.Millisecond
 
 	// longBurst is how long a burst has to be to be more than one save, however
 	// many pieces that comes in. maxGrowth bounds what many files, or a long burst,
