@@ -46,6 +46,7 @@ var (
 	errStopped = errors.New("stopped")
 	errVersion = errors.New("asked by another version")
 	errUnused  = errors.New("unused")
+	errEnded   = errors.New("the container has ended")
 )
 
 const (
@@ -128,15 +129,20 @@ func unlisten(dir string, listener *net.UnixListener) {
 	listener.Close()
 }
 
-// follow takes in that the container is paused, or goes on. Its end is the spare's.
+// follow takes in that the container is paused, goes on, or has ended: where there is
+// no spare now, no other thing would show it.
 func (k *keeper) follow(ctx context.Context) {
 	of := filters.NewArgs(filters.Arg("container", k.info.Container),
-		filters.Arg("event", string(events.ActionPause)), filters.Arg("event", string(events.ActionUnPause)))
+		filters.Arg("event", string(events.ActionPause)), filters.Arg("event", string(events.ActionUnPause)), filters.Arg("event", string(events.ActionDie)))
 	happened, failed := k.engine.Events(ctx, events.ListOptions{Filters: of})
 	for {
 		select {
 		case event := <-happened:
-			k.hand(func() { k.paused = event.Action == events.ActionPause })
+			k.hand(func() {
+				if k.paused = event.Action == events.ActionPause; event.Action == events.ActionDie {
+					k.end(errEnded)
+				}
+			})
 		case <-failed: // with ctx, or the Engine
 			k.hand(func() { k.paused = false })
 			return
