@@ -60,12 +60,11 @@ func (o *options) ask(e engine, t *compose.Target, c *execproxy.Cmd) keeping {
 		k.spawn = true
 	case k.lease.Spare == nil:
 		k.mutter("no spare is ready")
-		c.Token = k.lease.Token
-	default:
+	case k.lease.Spare.Plain != "":
+		k.mutter("no preload: " + k.lease.Spare.Plain)
+	}
+	if k.lease != nil {
 		c.Spare, c.Token = k.lease.Spare, k.lease.Token
-		if c.Spare.Plain != "" {
-			k.mutter("no preload: " + c.Spare.Plain)
-		}
 	}
 	return k
 }

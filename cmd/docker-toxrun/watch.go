@@ -246,7 +246,7 @@ func (w *watching) once(ctx context.Context, batch watch.Batch) error {
 			return err
 		}
 		w.report.canceled(time.Since(begin))
-		w.began = false
+		w.began, w.spent = false, false // the next container may have a shell
 	}
 }
 

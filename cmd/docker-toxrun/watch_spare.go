@@ -55,7 +55,9 @@ func (w *watching) takeSpare() *execproxy.Spare {
 	}
 	w.giveUp()
 	w.spare = nil
-	_, w.spent = errors.AsType[*execproxy.StartError](p.err)
+	// 125 is for what is not the shell's fault: a container that is about to end.
+	start, refused := errors.AsType[*execproxy.StartError](p.err)
+	w.spent = refused && start.Code != 125
 	if p.spare != nil && p.spare.Plain != "" && !w.plain && w.o.verbose {
 		w.plain = true
 		w.report.notice("no preload: "+p.spare.Plain, "")

@@ -10,9 +10,10 @@ import (
 
 // Dir is where the sockets of this user's keepers are: docker-toxrun below
 // XDG_RUNTIME_DIR if that is this user's own, as it has to be (XDG Base Directory
-// Specification; after su it may be another user's), or else a directory with the user's number in its name below
-// the one for temporary files. It is made if it is not there. One that is not this
-// user's, that is open to others or that is a symbolic link is an error.
+// Specification; after su it may be another user's), or else a directory with the
+// user's number in its name below the one for temporary files. It is made if it is
+// not there. One that is not this user's, that is open to others or that is a symbolic
+// link is an error.
 func Dir() (string, error) {
 	dir := filepath.Join(os.TempDir(), "docker-toxrun-"+strconv.Itoa(os.Getuid()))
 	if runtime := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(runtime) && ours(runtime) {

@@ -132,8 +132,10 @@ func unlisten(dir string, listener *net.UnixListener) {
 // follow takes in that the container is paused, goes on, or has ended: where there is
 // no spare now, no other thing would show it.
 func (k *keeper) follow(ctx context.Context) {
-	of := filters.NewArgs(filters.Arg("container", k.info.Container),
-		filters.Arg("event", string(events.ActionPause)), filters.Arg("event", string(events.ActionUnPause)), filters.Arg("event", string(events.ActionDie)))
+	of := filters.NewArgs(filters.Arg("container", k.info.Container))
+	for _, action := range []events.Action{events.ActionPause, events.ActionUnPause, events.ActionDie} {
+		of.Add("event", string(action))
+	}
 	happened, failed := k.engine.Events(ctx, events.ListOptions{Filters: of})
 	for {
 		select {
