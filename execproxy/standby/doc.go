@@ -10,7 +10,7 @@
 // starts the next spare. A spare is never started while a run is going on.
 //
 // There is nothing that a run can lose by it. Whatever is wrong with a keeper, a
-// run does without: Take gives up after 50 ms, a spare that has died has begun
+// run does without: Take gives up after 250 ms, a spare that has died has begun
 // nothing, and a command that has begun needs no keeper any more. A client that is
 // gone without a word was killed: then its keeper ends what it has left running.
 //
