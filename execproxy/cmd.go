@@ -15,7 +15,7 @@ import (
 )
 
 // A Cmd is one command in a running container. Set its fields, then call Run
-// once.
+// or Start, once.
 type Cmd struct {
 	Engine    Engine
 	Container string   // ID, or name
@@ -27,9 +27,10 @@ type Cmd struct {
 	User       string   // name|uid[:group|gid]; empty: the container's own
 	Privileged bool     // all capabilities, as docker exec --privileged
 
-	// Stdin is read to its end, or until the command has ended; nil gives the
-	// command none. A Read that is under way at the end is not waited for, since
-	// a terminal's can't be interrupted: what it returns later is lost.
+	// Stdin is read to its end, or until the command has ended; nil, and without
+	// TTY /dev/null, gives the command the Engine's /dev/null. A Read that is
+	// under way at the end is not waited for, since a terminal's can't be
+	// interrupted: what it returns later is lost.
 	Stdin io.Reader
 
 	// Stdout and Stderr get the output as it comes; nil discards. Where both are
@@ -73,7 +74,7 @@ type Cmd struct {
 	// done; nil passes on what came, SIGTERM for ctx.
 	StopSignal os.Signal
 
-	// StopGrace is how long a command may take to end after it was asked to; then
+	// StopGrace is how long a command may take to end after the first signal; then
 	// it is killed. 0 means 10 seconds, as docker stop has it.
 	StopGrace time.Duration
 
@@ -85,7 +86,8 @@ type Cmd struct {
 	// most a few in a run: the container was paused, say. Nil discards.
 	Notice func(line string)
 
-	quiet bool // it is about another run, which does the looking
+	detached bool // Start is at work
+	quiet    bool // it is about another run, which does the looking
 }
 
 const (
@@ -106,10 +108,11 @@ func Command(engine Engine, container string, args ...string) *Cmd {
 // as by a signal.
 //
 // Its errors are [ExitError], and where there is no exit status [StartError],
-// [GoneError], [SignalError], [OutputError], [LostError], or the error of a
+// [GoneError], [SignalError], [InputError], [OutputError], [LostError], or the error of a
 // request to the Engine. When ctx was done before the command's end, the error
 // also wraps ctx's cause. A Run that returns nil or an ExitError has written all
-// of the output.
+// of the output, but where Notice was told otherwise: the command had ended, and for
+// 7 seconds the Engine neither sent any more of its output nor ended it.
 func (c *Cmd) Run(ctx context.Context) error {
 	if c.Spare != nil {
 		defer c.Spare.Close()
@@ -119,7 +122,12 @@ func (c *Cmd) Run(ctx context.Context) error {
 	}
 	select {
 	case sig := <-c.Signals:
-		return &SignalError{Signal: sig}
+		if !Suspends(sig) {
+			return &SignalError{Signal: sig}
+		}
+		if c.Suspend != nil {
+			c.Suspend()
+		}
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	default:
@@ -167,6 +175,9 @@ func (c *Cmd) prepare() error {
 	}
 	if c.StopGrace == 0 {
 		c.StopGrace = defaultGrace
+	}
+	if !c.TTY && isNull(c.Stdin) {
+		c.Stdin = nil
 	}
 	if c.Stdout == nil {
 		c.Stdout = io.Discard

@@ -37,7 +37,7 @@ func Ends(sig os.Signal) bool {
 // pass passes a signal on. A second one of a kind that ends commands kills, and
 // a third gives up. It returns an error where there is nothing left to wait for.
 func (r *run) pass(sig os.Signal) error {
-	before := r.asks(sig)
+	before := r.times(sig)
 	switch {
 	case Suspends(sig):
 		if r.Suspend != nil {
@@ -50,7 +50,7 @@ func (r *run) pass(sig os.Signal) error {
 	case r.exit != nil && r.delivering == 0:
 		return &SignalError{Signal: sig} // only output is left, which nobody takes
 	}
-	r.asked = append(r.asked, sig)
+	r.taken = append(r.taken, sig)
 	switch {
 	case before == 0 && r.StopSignal != nil:
 		r.deliver(r.StopSignal)
@@ -70,14 +70,11 @@ func (r *run) deliver(sig os.Signal) {
 	r.delivering++
 	r.spawn(func() {
 		d := delivery{signal: sig, ends: Ends(sig) || sig == r.StopSignal}
-		grace, begun := "", ""
+		var grace time.Duration
 		if d.ends {
-			grace = hundredths(r.StopGrace)
+			grace = r.StopGrace
 		}
-		if r.hasBegun() {
-			begun = "yes"
-		}
-		d.left, d.err = r.script(r.requests, r.token, signalName(sig), grace, begun)
+		d.left, d.err = r.script(r.requests, r.token, sig, grace, r.hasBegun())
 		if exit, ok := errors.AsType[*ExitError](d.err); ok && exit.Code == 3 {
 			if now, err := r.inspect(r.requests, r.id); err == nil && !now.running {
 				d.err = nil // it has ended by itself
@@ -91,22 +88,45 @@ func (r *run) deliver(sig os.Signal) {
 }
 
 // script runs signal.sh for the command with that token, in the container and as
-// the user of c, and returns what it says.
-func (c *Cmd) script(ctx context.Context, token string, args ...string) (string, error) {
+// the user of c, and returns what it says. Where that does not end well, the processes
+// may be this machine's, and this user's to signal.
+func (c *Cmd) script(ctx context.Context, token string, sig os.Signal, grace time.Duration, begun bool) (string, error) {
+	limit, has := "", ""
+	if grace > 0 {
+		limit = strconv.Itoa(int(grace / (10 * time.Millisecond)))
+	}
+	if begun {
+		has = "yes"
+	}
 	var stdout strings.Builder
 	err := (&Cmd{
 		Engine:     c.Engine,
 		Container:  c.Container,
 		Name:       c.Name,
-		Args:       append([]string{"sh", "-c", signalScript, "signal.sh", token}, args...),
+		Args:       []string{"sh", "-c", signalScript, "signal.sh", token, signalName(sig), limit, has},
 		Dir:        "/", // the command's own may be gone by now
 		User:       c.User,
 		Privileged: c.Privileged, // else its environment can't be read
 		Stdout:     &stdout,
 		quiet:      true,
 	}).Run(ctx)
-	return strings.TrimSpace(stdout.String()), err
+	if _, gone := errors.AsType[*GoneError](err); err == nil || gone || ctx.Err() != nil {
+		return "", err
+	}
+	exit, _ := errors.AsType[*ExitError](err)
+	waited := exit != nil && exit.Code == 3
+	left, problem := signalHere(ctx, token, sig, grace, begun || waited)
+	switch {
+	case problem != nil:
+		return strings.TrimSpace(stdout.String()), err
+	case left != "":
+		return left, &ExitError{4}
+	}
+	return "", nil
 }
+
+// errNotHere is a run of which no process is to be seen on this machine.
+var errNotHere = errors.New("the command is not on this machine")
 
 // Reap ends a command such as c, with that token, whose client is gone: StopSignal or
 // SIGTERM, then SIGKILL after StopGrace. It returns nil when nothing of it is left, also
@@ -116,7 +136,7 @@ func (c *Cmd) Reap(ctx context.Context, token string) error {
 	if c.StopSignal != nil {
 		ask = c.StopSignal
 	}
-	left, err := c.script(ctx, token, signalName(ask), hundredths(cmp.Or(c.StopGrace, defaultGrace)), "yes")
+	left, err := c.script(ctx, token, ask, cmp.Or(c.StopGrace, defaultGrace), true)
 	exit, ok := errors.AsType[*ExitError](err)
 	switch {
 	case ok && exit.Code == 3:
@@ -126,9 +146,6 @@ func (c *Cmd) Reap(ctx context.Context, token string) error {
 	}
 	return err
 }
-
-// hundredths is how signal.sh takes times.
-func hundredths(d time.Duration) string { return strconv.Itoa(int(d / (10 * time.Millisecond))) }
 
 // arrived takes in what has become of a signal. It returns an error where the
 // command can't be reached and the signal was to end it.
@@ -146,11 +163,11 @@ func (r *run) arrived(d delivery) error {
 		r.notice(problem)
 		return nil
 	}
-	asked := d.signal
-	if len(r.asked) > 0 {
-		asked = r.asked[0]
+	sig := d.signal
+	if len(r.taken) > 0 {
+		sig = r.taken[0]
 	}
-	return &SignalError{Signal: asked, Cause: problem}
+	return &SignalError{Signal: sig, Cause: problem}
 }
 
 // problem says why a signal has not done what it should, and what that means.
@@ -160,7 +177,7 @@ func (r *run) problem(d delivery) string {
 	switch start := (*StartError)(nil); {
 	case d.err == nil:
 		return ""
-	case errors.As(d.err, &start):
+	case errors.As(d.err, &start) && start.Code == 127:
 		return fmt.Sprintf("container %s has no shell to send signals with: the command is still running inside", r.Name)
 	case errors.As(d.err, &gone) && gone.Paused:
 		return fmt.Sprintf("container %s is paused: the command is frozen inside and goes on after docker unpause %s", r.Name, r.Name)

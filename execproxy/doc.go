@@ -7,7 +7,8 @@
 // and, at its end, inspected. The Engine can't signal an exec and does not
 // notice a client that goes away, so every command carries a random token in its
 // environment, and a signal is a second exec, the script signal.sh, that finds
-// the command's processes by that token.
+// the command's processes by that token. Where the container can't run it, and the
+// Engine is on this machine, the same processes are signaled from here.
 //
 // The package knows no Compose, no command line and no terminal of this machine:
 // raw mode and window size are the caller's.

@@ -3,13 +3,15 @@ package execproxy
 import (
 	"bufio"
 	"context"
+	"errors"
 	"net"
 
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 )
 
-// An Engine is what a run needs of the Docker Engine; *client.Client is one.
+// An Engine is what a run needs of the Docker Engine. A [Client] is one, and so is
+// the docker client itself, which gives 0 where the Engine has no exit status.
 // Any API version from 1.25 on will do: older ones know no environment for an
 // exec.
 //
@@ -17,6 +19,7 @@ import (
 type Engine interface {
 	ContainerExecCreate(ctx context.Context, container string, options container.ExecOptions) (container.ExecCreateResponse, error)
 	ContainerExecAttach(ctx context.Context, exec string, options container.ExecAttachOptions) (types.HijackedResponse, error)
+	ContainerExecStart(ctx context.Context, exec string, options container.ExecStartOptions) error
 	ContainerExecInspect(ctx context.Context, exec string) (container.ExecInspect, error)
 	ContainerExecResize(ctx context.Context, exec string, options container.ResizeOptions) error
 	ContainerInspect(ctx context.Context, container string) (container.InspectResponse, error)
@@ -50,8 +53,8 @@ func (c *Cmd) create(ctx context.Context, args []string, token string) (id strin
 		Privileged:   c.Privileged,
 		Tty:          c.TTY,
 		AttachStdin:  c.Stdin != nil,
-		AttachStdout: true,
-		AttachStderr: !c.TTY,
+		AttachStdout: !c.detached,
+		AttachStderr: !c.TTY && !c.detached,
 		Env:          append(c.Env[:len(c.Env):len(c.Env)], tokenVariable+"="+token),
 		WorkingDir:   c.Dir,
 		Cmd:          args,
@@ -103,6 +106,7 @@ type state struct {
 	running bool
 	code    int  // of no meaning while running
 	started bool // whether there has ever been a process
+	unknown bool // not running, and without a code
 }
 
 func (c *Cmd) inspect(ctx context.Context, id string) (state, error) {
@@ -112,7 +116,11 @@ func (c *Cmd) inspect(ctx context.Context, id string) (state, error) {
 	if err != nil && context.Cause(ctx) == errSilent {
 		err = errSilent
 	}
-	return state{running: got.Running, code: got.ExitCode, started: got.Pid != 0}, err
+	now := state{running: got.Running, code: got.ExitCode, started: got.Pid != 0}
+	if errors.Is(err, ErrNoStatus) {
+		now.unknown, err = true, nil
+	}
+	return now, err
 }
 
 func (c *Cmd) resize(ctx context.Context, id string, size Size) error {

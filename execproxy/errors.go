@@ -79,6 +79,15 @@ type OutputError struct {
 func (e *OutputError) Error() string { return "output can't be written: " + e.Err.Error() }
 func (e *OutputError) Unwrap() error { return e.Err }
 
+// An InputError is a Stdin that failed before its end. The command was ended: it
+// would have taken what it had for the whole.
+type InputError struct {
+	Err error
+}
+
+func (e *InputError) Error() string { return "input can't be read: " + e.Err.Error() }
+func (e *InputError) Unwrap() error { return e.Err }
+
 // short is a container's name as it is, its ID as docker ps shows it.
 func short(container string) string {
 	if len(container) == 64 {

@@ -27,6 +27,7 @@ func split(r io.Reader) (stdout, stderr string, err error) {
 }
 
 func TestFramesAreTakenApart(t *testing.T) {
+	t.Parallel()
 	input := bytes.Join([][]byte{
 		frame(1, "one\n"), frame(2, "problem\n"), frame(1, ""), frame(0, "zero\n"), frame(1, "two\n"),
 	}, nil)
@@ -43,6 +44,7 @@ func TestFramesAreTakenApart(t *testing.T) {
 }
 
 func TestDamagedFramesAreErrors(t *testing.T) {
+	t.Parallel()
 	failure := errors.New("failure")
 	for name, test := range map[string]struct {
 		input io.Reader

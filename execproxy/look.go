@@ -42,6 +42,10 @@ const (
 	// answers took 3 seconds (measured), 1 millisecond is usual.
 	answerTime = 10 * time.Second
 
+	// silentTime is how long the Engine may leave a small request without an answer
+	// before the user is told. With lookTime it makes less than 5 seconds.
+	silentTime = 3500 * time.Millisecond
+
 	// lostTime is what is left of a run whose container is gone, for the end of
 	// its output to arrive.
 	lostTime = time.Second
@@ -56,17 +60,57 @@ func (r *run) look() {
 		case <-r.requests.Done():
 			return
 		}
-		now, began, err := r.condition(r.requests, "")
-		if failed++; err == nil {
+		answer := make(chan look, 1)
+		r.spawn(func() {
+			now, began, err := r.condition(r.requests, "")
+			answer <- look{now, began, err}
+		})
+		var got look
+		select {
+		case got = <-answer:
+			if got.err == nil {
+				r.tellSilence(false)
+			}
+		case <-time.After(silentTime):
+			r.tellSilence(true)
+			select {
+			case got = <-answer:
+			case <-r.requests.Done():
+				return
+			}
+		}
+		if failed++; got.err == nil {
 			failed = 0
 		} else if failed < lookTries {
 			continue
 		}
 		select {
-		case r.looked <- look{now, began, err}:
+		case r.looked <- got:
 		case <-r.requests.Done():
 			return
 		}
+	}
+}
+
+// tellSilence tells wait whether the Engine lets requests wait.
+func (r *run) tellSilence(silent bool) {
+	select {
+	case r.engineSilent <- silent:
+	case <-r.requests.Done():
+	}
+}
+
+// silenced tells the user that the Engine has stopped to answer, or is back, each
+// once.
+func (r *run) silenced(silent bool) {
+	if silent == r.silenceTold || r.quiet {
+		return
+	}
+	r.silenceTold = silent
+	if silent {
+		r.notice("the engine does not answer; the run goes on waiting for it")
+	} else {
+		r.notice("the engine answers again")
 	}
 }
 

@@ -5,6 +5,7 @@ package execproxy_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,8 @@ type started struct {
 	stop    context.CancelCauseFunc
 }
 
-// start runs c and waits for its first line of output, which is to be "ready".
+// start runs c and waits for its first line of output, which is to be "ready". What
+// ends has not been killed for its grace, unless c has one of its own.
 func start(t *testing.T, c *execproxy.Cmd) *started {
 	t.Helper()
 	stdout, to := io.Pipe()
@@ -55,7 +57,15 @@ func start(t *testing.T, c *execproxy.Cmd) *started {
 		notices: func() []string { mu.Lock(); defer mu.Unlock(); return slices.Clone(notices) },
 	}
 	c.Signals, c.Stdout = s.signals, to
-	c.Notice = func(line string) { mu.Lock(); notices = append(notices, line); mu.Unlock() }
+	c.StopGrace = cmp.Or(c.StopGrace, time.Hour)
+	c.Notice = func(line string) {
+		if strings.Contains(line, "the engine ") { // takes its time, on a busy machine
+			return
+		}
+		mu.Lock()
+		notices = append(notices, line)
+		mu.Unlock()
+	}
 	ctx, stop := context.WithCancelCause(t.Context())
 	s.stop = stop
 	go func() {
@@ -75,8 +85,8 @@ func (s *started) expect(t *testing.T, want string) {
 	}
 }
 
-// wait waits for the end of the run, at most so long.
-func (s *started) wait(t *testing.T, limit time.Duration) error {
+// wait waits for the end of the run.
+func (s *started) wait(t *testing.T) error {
 	t.Helper()
 	go func() {
 		for s.lines.Scan() {
@@ -85,8 +95,8 @@ func (s *started) wait(t *testing.T, limit time.Duration) error {
 	select {
 	case err := <-s.done:
 		return err
-	case <-time.After(limit):
-		t.Fatalf("the run goes on %v later", limit)
+	case <-enginetest.Late(t):
+		t.Fatal("the run goes on")
 		return nil
 	}
 }
@@ -107,13 +117,14 @@ while :; do sleep 0.1; done`
 func number() string { return fmt.Sprint(time.Now().UnixNano() % 1e9) }
 
 func TestSignalEndsTheWholeFamily(t *testing.T) {
+	t.Parallel()
 	enginetest.EachImage(t, images, func(t *testing.T, e enginetest.Target) {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 			token := number()
 			s := start(t, sh(e, family, token))
 			s.signals <- sig
 			s.expect(t, "trapped")
-			if err := s.wait(t, 8*time.Second); code(err) != 3 {
+			if err := s.wait(t); code(err) != 3 {
 				t.Errorf("%v: Run() = %v, want the trap's exit status 3", sig, err)
 			}
 			nothingLeft(t, e, token)
@@ -122,6 +133,7 @@ func TestSignalEndsTheWholeFamily(t *testing.T) {
 }
 
 func TestSignalKillsWhereThereIsNoTrap(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2} {
 			s := start(t, sh(e, "echo ready; exec sleep 1000"))
@@ -133,7 +145,7 @@ func TestSignalKillsWhereThereIsNoTrap(t *testing.T) {
 			case syscall.SIGUSR2:
 				want = 128 + 12
 			}
-			if err := s.wait(t, 8*time.Second); code(err) != want {
+			if err := s.wait(t); code(err) != want {
 				t.Errorf("%v: Run() = %v, want exit status %d", sig, err, want)
 			}
 		}
@@ -154,7 +166,7 @@ func TestDeafCommandIsKilledAfterTheGrace(t *testing.T) {
 		s := start(t, c)
 		begin := time.Now()
 		s.signals <- syscall.SIGTERM
-		if err := s.wait(t, 8*time.Second); code(err) != 137 {
+		if err := s.wait(t); code(err) != 137 {
 			t.Errorf("Run() = %v, want exit status 137", err)
 		}
 		if took := time.Since(begin); took < grace-20*time.Millisecond {
@@ -165,6 +177,7 @@ func TestDeafCommandIsKilledAfterTheGrace(t *testing.T) {
 }
 
 func TestSecondInterruptKillsAtOnce(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		token := number()
 		c := sh(e, deaf, token)
@@ -172,7 +185,7 @@ func TestSecondInterruptKillsAtOnce(t *testing.T) {
 		s := start(t, c)
 		s.signals <- syscall.SIGINT
 		s.signals <- syscall.SIGINT
-		if err := s.wait(t, 8*time.Second); code(err) != 137 {
+		if err := s.wait(t); code(err) != 137 {
 			t.Errorf("Run() = %v, want exit status 137", err)
 		}
 		nothingLeft(t, e, token)
@@ -180,25 +193,27 @@ func TestSecondInterruptKillsAtOnce(t *testing.T) {
 }
 
 func TestStopSignalIsSentInstead(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		c := sh(e, "trap 'exit 4' USR1; trap 'exit 5' INT; echo ready; while :; do sleep 0.1; done")
 		c.StopSignal = syscall.SIGUSR1
 		s := start(t, c)
 		s.signals <- syscall.SIGINT
-		if err := s.wait(t, 8*time.Second); code(err) != 4 {
+		if err := s.wait(t); code(err) != 4 {
 			t.Errorf("Run() = %v, want exit status 4", err)
 		}
 	})
 }
 
 func TestEndOfContextEndsTheCommand(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		cause := errors.New("the caller's reason")
 		token := number()
 		s := start(t, sh(e, family, token))
 		s.stop(cause)
 		s.expect(t, "trapped")
-		err := s.wait(t, 8*time.Second)
+		err := s.wait(t)
 		if !errors.Is(err, cause) || code(err) != 3 {
 			t.Errorf("Run() = %v, want the context's cause and exit status 3", err)
 		}
@@ -207,6 +222,7 @@ func TestEndOfContextEndsTheCommand(t *testing.T) {
 }
 
 func TestSignalBeforeTheStartStartsNothing(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		signals := make(chan os.Signal, 1)
 		signals <- syscall.SIGTERM
@@ -220,8 +236,23 @@ func TestSignalBeforeTheStartStartsNothing(t *testing.T) {
 	})
 }
 
+// ^Z before the start stops this process, and what was to be started is.
+func TestSuspendBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Fake(t, enginetest.Container{})
+	signals := make(chan os.Signal, 1)
+	signals <- syscall.SIGTSTP
+	c := sh(e, "exit 5")
+	suspended := 0
+	c.Signals, c.Suspend = signals, func() { suspended++ }
+	if err := c.Run(t.Context()); code(err) != 5 || suspended != 1 {
+		t.Errorf("Run() = %v, suspended %d times; want exit status 5, once", err, suspended)
+	}
+}
+
 // A signal in the moment in which the command starts must find it.
 func TestSignalAtTheStartIsNotLost(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		for i := range 12 {
 			token := number()
@@ -239,13 +270,14 @@ func TestSignalAtTheStartIsNotLost(t *testing.T) {
 }
 
 func TestOtherUsersCommandIsReached(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		token := number()
 		c := sh(e, family, token)
 		c.User = "1000:1000"
 		s := start(t, c)
 		s.signals <- syscall.SIGINT
-		if err := s.wait(t, 8*time.Second); code(err) != 3 {
+		if err := s.wait(t); code(err) != 3 {
 			t.Errorf("Run() = %v, want exit status 3", err)
 		}
 		nothingLeft(t, e, token)
@@ -255,6 +287,7 @@ func TestOtherUsersCommandIsReached(t *testing.T) {
 // Where the Engine may not give all capabilities away, as in a virtual machine
 // that lacks one, docker exec can't either, and says the same.
 func TestPrivilegedCommandIsReached(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		token := number()
 		c := sh(e, "grep CapEff /proc/self/status")
@@ -275,42 +308,102 @@ func TestPrivilegedCommandIsReached(t *testing.T) {
 		c.Privileged = true
 		s := start(t, c)
 		s.signals <- syscall.SIGINT
-		if err := s.wait(t, 8*time.Second); code(err) != 3 {
+		if err := s.wait(t); code(err) != 3 {
 			t.Errorf("Run() = %v, want exit status 3", err)
 		}
 		nothingLeft(t, e, token)
 	})
 }
 
-func TestWithoutShellTheUserIsTold(t *testing.T) {
+// Where the container has no shell the signal is sent from this machine, on which the
+// Engine is.
+func TestSignalNeedsNoShell(t *testing.T) {
+	t.Parallel()
 	enginetest.EachImage(t, []string{"toxrun-test:noshell"}, func(t *testing.T, e enginetest.Target) {
-		signals := make(chan os.Signal, 1)
-		c := command(e, "cat")
-		in, end := io.Pipe()
-		defer end.Close()
-		out, ready := io.Pipe()
-		c.Stdin, c.Stdout, c.Signals = in, ready, signals
-		done := make(chan error, 1)
-		go func() { done <- c.Run(t.Context()) }()
-		go fmt.Fprintln(end, "ready")
-		if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-			t.Fatal(line, err)
-		}
-		signals <- syscall.SIGINT
-		select {
-		case err := <-done:
-			s, ok := errors.AsType[*execproxy.SignalError](err)
-			if !ok || s.Signal != syscall.SIGINT || !strings.Contains(s.Error(), "no shell") {
-				t.Errorf("Run() = %v, want a SignalError about the shell", err)
-			}
-		case <-time.After(8 * time.Second):
-			t.Fatal("the run goes on")
+		if err := endsAtOnce(t, command(e, "cat")); code(err) != 130 {
+			t.Errorf("Run() = %v, want exit status 130", err)
 		}
 	})
 }
 
+// A command without its token can't be told from others: the user is told.
+func TestWithoutShellTheUserIsTold(t *testing.T) {
+	t.Parallel()
+	enginetest.EachImage(t, []string{"toxrun-test:noshell"}, func(t *testing.T, e enginetest.Target) {
+		err := endsAtOnce(t, command(e, "env", "-i", "cat"))
+		s, ok := errors.AsType[*execproxy.SignalError](err)
+		if !ok || s.Signal != syscall.SIGINT || !strings.Contains(s.Error(), "no shell") {
+			t.Errorf("Run() = %v, want a SignalError about the shell", err)
+		}
+	})
+}
+
+// endsAtOnce runs c, a cat, until it has begun, interrupts it, and returns the end.
+func endsAtOnce(t *testing.T, c *execproxy.Cmd) error {
+	t.Helper()
+	signals := make(chan os.Signal, 1)
+	in, end := io.Pipe()
+	defer end.Close()
+	out, ready := io.Pipe()
+	c.Stdin, c.Stdout, c.Signals = in, ready, signals
+	done := make(chan error, 1)
+	go func() { done <- c.Run(t.Context()) }()
+	go fmt.Fprintln(end, "ready")
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Fatal(line, err)
+	}
+	signals <- syscall.SIGINT
+	select {
+	case err := <-done:
+		return err
+	case <-enginetest.Late(t):
+		t.Fatal("the run goes on")
+		return nil
+	}
+}
+
+// A container in which no other process can start is no hindrance, either: the whole
+// family ends.
+func TestSignalNeedsNoProcess(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Real(t, enginetest.DefaultImage)
+	for _, room := range []int64{0, 1} { // none for the exec, and for a sh that can start nothing
+		token := number()
+		s := start(t, sh(e, strings.ReplaceAll(family, "sleep 0.1", "wait"), token))
+		sleeps := func() (n int) {
+			for _, p := range e.Processes(t, token) {
+				if p.Args[0] == "sleep" {
+					n++
+				}
+			}
+			return n
+		}
+		for deadline := enginetest.Deadline(t); sleeps() < 6; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d processes sleep", sleeps())
+			}
+		}
+		top, err := e.Client.ContainerTop(t.Context(), e.Container, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.LimitProcesses(t, int64(len(top.Processes))+room)
+		if err := command(e, "sh", "-c", "(:); (:)").Run(t.Context()); err == nil {
+			t.Error("there is room for processes")
+		}
+		s.signals <- syscall.SIGINT
+		s.expect(t, "trapped")
+		if err := s.wait(t); code(err) != 3 {
+			t.Errorf("room for %d: Run() = %v, want exit status 3", room, err)
+		}
+		e.LimitProcesses(t, -1)
+		nothingLeft(t, e, token)
+	}
+}
+
 // Without grep the environments are read by the shell itself.
 func TestSignalNeedsNoGrep(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		token := number()
 		c := sh(e, family, token)
@@ -341,7 +434,7 @@ func TestSignalNeedsNoGrep(t *testing.T) {
 		if err := grepless.Run(t.Context()); err != nil {
 			t.Errorf("signal.sh: %v\n%s", err, &output)
 		}
-		if err := s.wait(t, 8*time.Second); code(err) != 3 {
+		if err := s.wait(t); code(err) != 3 {
 			t.Errorf("Run() = %v, want exit status 3", err)
 		}
 		nothingLeft(t, e, token)

@@ -144,9 +144,14 @@ func (s *sink) drain() {
 
 // throwsAway tells whether nobody would ever see what w is given.
 func throwsAway(w io.Writer) bool {
-	file, ok := w.(*os.File)
+	return w == io.Discard || isNull(w)
+}
+
+// isNull tells whether a reader or writer is /dev/null.
+func isNull(stream any) bool {
+	file, ok := stream.(*os.File)
 	if !ok {
-		return w == io.Discard
+		return false
 	}
 	null, err := os.Stat(os.DevNull)
 	if err != nil {

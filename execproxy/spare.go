@@ -37,7 +37,7 @@ type Spare struct {
 	Python bool     // it is an interpreter
 	Env    []string // of the interpreter, as in Cmd; else nil
 	Woken  bool     // it has become the command of a Cmd that was Run
-	Plain  string   // why it is a shell though Preload was asked for, for a person; else empty
+	Plain  string   // why it is a shell in spite of Preload, for a person; else empty
 }
 
 // waitScript says that it is there, waits, and becomes what it is told. Its
@@ -93,8 +93,8 @@ func (c *Cmd) launch(ctx context.Context, args []string, line string) (*Spare, e
 	}
 	stop := context.AfterFunc(ctx, func() { stream.Close() })
 	defer stop()
-	// Nothing is said before: what comes along with the Engine's own answer would
-	// keep the connection from being passed on.
+	// The exec prints nothing before it has this line: output that comes along with the
+	// Engine's own answer would keep the connection from being passed on.
 	if _, err = io.WriteString(stream, line); err == nil {
 		err = ready(stream.output, token)
 	}
@@ -131,40 +131,40 @@ type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-// prints is the refusal of one that says more than its word.
+// prints is the refusal of an exec that prints more than its report.
 func prints(text string) refusal {
 	return refusal(fmt.Sprintf("it prints %.200q", text[strings.LastIndexByte(text, '\n')+1:]))
 }
 
-// An ending is what an exec has printed that has ended without a word. It may be the
-// Engine's.
+// An ending is what an exec has printed that has ended without a report. It may be the
+// Engine's message.
 type ending string
 
 func (ending) Error() string { return "it ended" }
 
-// ready reads the word of an exec that waits, on either stream, for the order
-// between the two is not kept. What follows is for whoever wakes it. An exec that
-// does not wait has its reason in the word, a refusal. One that has ended without
-// any is an ending.
+// ready reads an exec's report that it waits: its token, on both streams, since the
+// order between the two is not kept. What follows is for whoever wakes the exec. One
+// that does not wait reports why, which is a refusal. One that has ended without a
+// report is an ending.
 func ready(output *bufio.Reader, token string) error {
-	said := errors.New("said")
+	reported := errors.New("reported")
 	var text [frameStderr + 1]string
 	err := readFrames(output, func(stream int, data []byte) error {
 		text[stream] += string(data)
-		_, word, _ := strings.Cut(text[frameStderr], token)
-		if strings.HasSuffix(word, "\n") && (word != "\n" || strings.Contains(text[frameStdout], token)) || len(text[stream]) > chunkSize {
-			return said
+		_, reason, _ := strings.Cut(text[frameStderr], token)
+		if strings.HasSuffix(reason, "\n") && (reason != "\n" || strings.Contains(text[frameStdout], token)) || len(text[stream]) > chunkSize {
+			return reported
 		}
 		return nil
 	})
 	printed, _, _ := strings.Cut(text[frameStdout], token)
-	before, word, _ := strings.Cut(text[frameStderr], token)
-	before, word = strings.TrimSpace(printed+"\n"+before), strings.TrimSpace(word)
+	before, reason, _ := strings.Cut(text[frameStderr], token)
+	before, reason = strings.TrimSpace(printed+"\n"+before), strings.TrimSpace(reason)
 	switch {
-	case err != nil && err != said:
+	case err != nil && err != reported:
 		return err
-	case word != "":
-		return refusal(word)
+	case reason != "":
+		return refusal(reason)
 	case err == nil:
 		return ending(before)
 	case before != "":
@@ -274,9 +274,9 @@ func (r *run) wake(s *Spare) error {
 // woken tells whether the exec is a spare.
 func (a attempt) woken() bool { return a.line != "" }
 
-// awake takes the spare's word that it becomes the command off the head of
-// stderr, with what its shell may have had to say before, and returns what is the
-// command's.
+// awake cuts the spare's report that it becomes the command from the beginning of
+// stderr, with what its shell may have printed before, and returns what is left: the
+// command's own output.
 func (r *run) awake(data []byte) []byte {
 	if r.acknowledged {
 		return data

@@ -33,6 +33,7 @@ func spare(t testing.TB, c *execproxy.Cmd) *execproxy.Cmd {
 }
 
 func TestSpareBecomesTheCommand(t *testing.T) {
+	t.Parallel()
 	enginetest.EachImage(t, images, func(t *testing.T, e enginetest.Target) {
 		arg := "quote ' \" \\ $HOME `id` \n newline\r\n\n\ttab \x01\x7f é end\n"
 		run := func(prepare bool) (string, string) {
@@ -76,6 +77,7 @@ func withoutToken(env string) string {
 
 // A spare is used: no other exec is created.
 func TestSpareNeedsNoOtherExec(t *testing.T) {
+	t.Parallel()
 	e := enginetest.Fake(t, enginetest.Container{})
 	c := spare(t, sh(e, "exit 4"))
 	e.Engine.ResetRequests()
@@ -91,6 +93,7 @@ func TestSpareNeedsNoOtherExec(t *testing.T) {
 
 // Whatever has become of a spare, the command runs, and runs once.
 func TestSpareThatFailsIsNoLoss(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		for name, fail := range map[string]func(*execproxy.Cmd){
 			"closed": func(c *execproxy.Cmd) { c.Spare.Close() },
@@ -117,6 +120,7 @@ func TestSpareThatFailsIsNoLoss(t *testing.T) {
 }
 
 func TestSpareGivesTheUsualErrors(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		for _, args := range [][]string{{"no-such-program"}, {"/etc"}, {"cd", "/"}} {
 			plain := command(e, args...).Run(t.Context())
@@ -130,6 +134,7 @@ func TestSpareGivesTheUsualErrors(t *testing.T) {
 
 // What the shell of a spare says before the command is no word of it.
 func TestSpareThatCannotGoThereIsNoLoss(t *testing.T) {
+	t.Parallel()
 	enginetest.EachImage(t, images, func(t *testing.T, e enginetest.Target) {
 		run := func(prepare bool) string {
 			c := execproxy.Command(e.Client, e.Container, "true")
@@ -148,13 +153,14 @@ func TestSpareThatCannotGoThereIsNoLoss(t *testing.T) {
 }
 
 func TestSpareEndsWithItsConnection(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		c := spare(t, sh(e, "exit 0"))
 		if len(e.Processes(t, c.Spare.Token)) != 1 {
 			t.Fatal("there is no process that waits")
 		}
 		c.Spare.Close()
-		for deadline := time.Now().Add(waitLimit); len(e.Processes(t, c.Spare.Token)) > 0; time.Sleep(10 * time.Millisecond) {
+		for deadline := enginetest.Deadline(t); len(e.Processes(t, c.Spare.Token)) > 0; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("the process that waits is left")
 			}
@@ -165,6 +171,7 @@ func TestSpareEndsWithItsConnection(t *testing.T) {
 // The directory is the one of that name now, not the one that the spare was started
 // in.
 func TestSpareRunsInADirectoryMadeAnew(t *testing.T) {
+	t.Parallel()
 	enginetest.EachImage(t, images, func(t *testing.T, e enginetest.Target) {
 		dir := "/tmp/toxrun-" + number()
 		e.Exec(t, "mkdir", dir)
@@ -187,6 +194,7 @@ func TestSpareRunsInADirectoryMadeAnew(t *testing.T) {
 // Without stdin a command has the same one either way, and a variable without a value
 // is none.
 func TestSpareHasTheSameSurroundings(t *testing.T) {
+	t.Parallel()
 	enginetest.EachImage(t, images, func(t *testing.T, e enginetest.Target) {
 		run := func(prepare bool) string {
 			var stdout bytes.Buffer
@@ -212,6 +220,7 @@ func TestSpareHasTheSameSurroundings(t *testing.T) {
 
 // A spare that does not fit is no part of the run: a signal finds the command alone.
 func TestSpareThatDoesNotFitEnds(t *testing.T) {
+	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		c := sh(e, `trap 'sleep 1; exit 9' INT; echo ready; while :; do sleep 0.1; done`)
 		spare(t, c)
@@ -219,7 +228,7 @@ func TestSpareThatDoesNotFitEnds(t *testing.T) {
 		c.Env = []string{"UID=5"}
 		s := start(t, c)
 		s.signals <- os.Interrupt
-		if err := s.wait(t, waitLimit); code(err) != 9 {
+		if err := s.wait(t); code(err) != 9 {
 			t.Errorf("Run() = %v, want the trap's status 9", err)
 		}
 	})

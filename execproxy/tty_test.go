@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/toxrun/docker-toxrun/execproxy"
 	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
@@ -28,6 +27,7 @@ func eachVersion(t *testing.T, body func(*testing.T, enginetest.Target)) {
 var size = execproxy.Size{Rows: 40, Columns: 120}
 
 func TestTerminalHasItsSizeFromTheFirstByte(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, e enginetest.Target) {
 		var wait sync.WaitGroup
 		for range 5 {
@@ -47,6 +47,7 @@ func TestTerminalHasItsSizeFromTheFirstByte(t *testing.T) {
 }
 
 func TestTerminalFollowsAResize(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, e enginetest.Target) {
 		resize := make(chan execproxy.Size)
 		c := sh(e, `trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done`)
@@ -54,7 +55,7 @@ func TestTerminalFollowsAResize(t *testing.T) {
 		s := start(t, c)
 		resize <- execproxy.Size{Rows: 30, Columns: 100}
 		s.expect(t, "30 100")
-		if err := s.wait(t, waitLimit); err != nil {
+		if err := s.wait(t); err != nil {
 			t.Error(err)
 		}
 	})
@@ -63,6 +64,7 @@ func TestTerminalFollowsAResize(t *testing.T) {
 // ^P, the first of docker's detach keys, arrives at once, and ^P^Q detaches
 // nothing.
 func TestTerminalPassesEveryKeyOn(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, e enginetest.Target) {
 		keys, press := io.Pipe()
 		defer press.Close()
@@ -76,13 +78,14 @@ func TestTerminalPassesEveryKeyOn(t *testing.T) {
 				t.Fatalf("key %q came as %q", key, s.lines.Text())
 			}
 		}
-		if err := s.wait(t, waitLimit); err != nil {
+		if err := s.wait(t); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
 func TestTerminalReachesTheEndOfStdin(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, e enginetest.Target) {
 		for _, input := range []string{"", "line\n", "half a line"} {
 			var stdout bytes.Buffer
@@ -95,7 +98,7 @@ func TestTerminalReachesTheEndOfStdin(t *testing.T) {
 				if got := strings.ReplaceAll(stdout.String(), "\r\n", "\n"); err != nil || !strings.Contains(got, input) {
 					t.Errorf("input %q: output %q, %v", input, got, err)
 				}
-			case <-time.After(waitLimit):
+			case <-enginetest.Late(t):
 				t.Fatalf("input %q: the run goes on", input)
 			}
 		}
@@ -103,6 +106,7 @@ func TestTerminalReachesTheEndOfStdin(t *testing.T) {
 }
 
 func TestTerminalNeedsNoShell(t *testing.T) {
+	t.Parallel()
 	enginetest.EachImage(t, []string{"toxrun-test:noshell"}, func(t *testing.T, e enginetest.Target) {
 		var stdout bytes.Buffer
 		c := command(e, "cat")

@@ -1,0 +1,93 @@
+package execproxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+)
+
+// An exit is how the command ended: its status, or why that is not known.
+type exit struct {
+	code  int
+	err   error
+	alive bool // it has not ended, it was lost sight of
+}
+
+// ended asks for the command's status after its output has ended with end.
+// began is when its container was started, or empty; signaled whether a signal was to
+// end the command, so that nobody wonders why it was killed.
+func (r *run) ended(end error, began string, signaled bool) exit {
+	if _, refused := errors.AsType[*StartError](end); refused {
+		return exit{err: end}
+	}
+	if r.woken() && !r.hasBegun() {
+		// All that a process has written arrives as long as its container lives.
+		if now, _, err := r.condition(r.requests, began); now == running && end == nil && err == nil {
+			return exit{err: errAsleep}
+		}
+	}
+	deadline := time.Now().Add(brokenTime)
+	for pause := time.Millisecond; ; pause = min(2*pause, brokenTime/8) {
+		now, err := r.inspect(r.requests, r.id)
+		if err == nil && !now.running && !now.unknown {
+			if now.code == 128+int(syscall.SIGKILL) && !signaled {
+				r.killed(began)
+			}
+			if end != nil {
+				return exit{err: broke(end)}
+			}
+			return exit{code: now.code}
+		}
+		if err != nil || time.Now().After(deadline) {
+			condition, _, problem := r.condition(r.requests, began)
+			switch {
+			case condition > paused:
+				return exit{err: &LostError{Cause: r.fate(condition), Err: problem}}
+			case now.unknown:
+				return exit{err: &LostError{Cause: "the command has ended, and the engine names no exit status for it", Err: ErrNoStatus}}
+			case err != nil:
+				return exit{err: &LostError{Cause: "the command's end was not seen: " + err.Error(), Err: err}}
+			case end == nil:
+				end = io.ErrUnexpectedEOF
+			}
+			return exit{err: broke(end), alive: true}
+		}
+		select {
+		case <-time.After(pause):
+		case <-r.requests.Done():
+			return exit{err: r.requests.Err()}
+		}
+	}
+}
+
+// brokenTime is how much later than the end of its output the Engine may report
+// the end of a command. It does so before (measured: 20.10), and also keeps the
+// output of a command open that has closed it and runs on; so what ends earlier is
+// the connection.
+const brokenTime = 2 * time.Second
+
+// broke is the error for output that ended otherwise than with the command.
+func broke(end error) error {
+	return &LostError{Cause: fmt.Sprintf("the connection to the engine broke (%v): output is missing", end), Err: end}
+}
+
+// killed tells whether the command died with its container. The Engine learns of
+// the command's end first, so the container gets a moment to be told dead.
+func (r *run) killed(began string) {
+	for deadline := time.Now().Add(deathTime); time.Now().Before(deadline); time.Sleep(deathTime / 100) {
+		switch now, _, err := r.condition(r.requests, began); {
+		case err != nil:
+			return
+		case now > paused:
+			r.notice(r.fate(now))
+			return
+		}
+	}
+}
+
+// deathTime is how much later than a command's end the Engine may learn that its
+// container has ended too (measured: 20.10, 5 to 50 ms, on a very busy machine more
+// than 400). A command that was killed by itself is reported so much later.
+const deathTime = 2 * time.Second
