@@ -67,9 +67,9 @@ func inspect(t *testing.T, e Target, id string) inspection {
 // waitFor calls f until it returns true.
 func waitFor(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !f(); time.Sleep(2 * time.Millisecond) {
+	for deadline := Deadline(t); !f(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("never: %s", what)
 		}
 	}
 }

@@ -36,6 +36,15 @@ type Container struct {
 	// toxrun-test:noshell: cat, echo, env, false, sleep, true and yes.
 	NoShell bool
 
+	// EndLost keeps the connections of execs open when their output has ended, as
+	// a proxy does that loses the end.
+	EndLost bool
+
+	// EarlyEndLost loses the end of an exec's stdin where nothing came before it and
+	// no inspection has told that there is a process, as containerd's shim may where
+	// the end comes before it has opened the stdin for reading.
+	EarlyEndLost bool
+
 	// Stopped adds a container that was created and not started.
 	Stopped bool
 }

@@ -28,6 +28,7 @@ type instance struct {
 	exitCode *int // nil until it has ended
 	pid      int  // 0 until it has started
 	reaped   bool // its process is gone, its process ID anybody's
+	seen     bool // a client has been told the process ID
 	tty      *os.File
 	conn     net.Conn // of the client, nil where there is none
 
@@ -124,7 +125,9 @@ func (e *Engine) startExec(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer s.CloseWrite()
+	if !x.box.EndLost {
+		defer s.CloseWrite()
+	}
 	if err := s.writeHeader(c, opts.Tty); err != nil {
 		return nil
 	}
@@ -263,6 +266,7 @@ func (e *Engine) inspectExec(c *call) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	x.seen = x.pid != 0
 	process := map[string]any{
 		"tty":        x.opts.Tty,
 		"entrypoint": x.opts.Cmd[0],

@@ -250,10 +250,41 @@ func TestEvents(t *testing.T) {
 			Since:   since.Format(time.RFC3339Nano),
 			Filters: filters.NewArgs(filters.Arg("container", e.Container), filters.Arg("type", "container")),
 		})
+		var got []string
+		kills := 0 // the real one tells them now before, now after the exec_die
+		// until takes what is told up to the event given: an exec's output can end before
+		// its end is told.
+		until := func(last string) {
+			for len(got) == 0 || got[len(got)-1] != last {
+				select {
+				case err := <-errs:
+					t.Fatalf("%v after %q", err, got)
+				case m := <-messages:
+					s := string(m.Action)
+					for _, k := range []string{"exitCode", "signal"} {
+						if v := m.Actor.Attributes[k]; v != "" {
+							s += " " + v
+						}
+					}
+					if s == "kill 9" {
+						kills++
+					} else {
+						got = append(got, s)
+					}
+					if m.Actor.ID != e.Container || m.Actor.Attributes["name"] == "" || m.Actor.Attributes["image"] != DefaultImage || m.TimeNano == 0 {
+						t.Errorf("event %+v", m)
+					}
+					if strings.HasPrefix(s, "exec_") && len(m.Actor.Attributes["execID"]) != 64 {
+						t.Errorf("event without exec: %+v", m)
+					}
+				}
+			}
+		}
 		run := func(o container.ExecOptions) {
 			readAll(t, attach(t, e, create(t, e, o), false))
 		}
 		run(shell("exit 3"))
+		until("exec_die 3")
 		run(output("nope"))
 		id := create(t, e, shell("echo hi; exec sleep 1008"))
 		a := attach(t, e, id, false)
@@ -264,6 +295,7 @@ func TestEvents(t *testing.T) {
 		e.Restart(t)
 		e.Stop(t)
 		e.Remove(t)
+		until("destroy")
 		want := []string{
 			"exec_create: sh -c exit 3", "exec_start: sh -c exit 3", "exec_die 3",
 			"exec_create: nope ", "exec_start: nope ", // and no end
@@ -273,32 +305,6 @@ func TestEvents(t *testing.T) {
 			"start", "restart",
 			"die 137", "stop",
 			"destroy",
-		}
-		var got []string
-		kills := 0 // the real one tells them now before, now after the exec_die
-		for len(got) == 0 || got[len(got)-1] != "destroy" {
-			select {
-			case err := <-errs:
-				t.Fatalf("%v after %q", err, got)
-			case m := <-messages:
-				s := string(m.Action)
-				for _, k := range []string{"exitCode", "signal"} {
-					if v := m.Actor.Attributes[k]; v != "" {
-						s += " " + v
-					}
-				}
-				if s == "kill 9" {
-					kills++
-				} else {
-					got = append(got, s)
-				}
-				if m.Actor.ID != e.Container || m.Actor.Attributes["name"] == "" || m.Actor.Attributes["image"] != DefaultImage || m.TimeNano == 0 {
-					t.Errorf("event %+v", m)
-				}
-				if strings.HasPrefix(s, "exec_") && len(m.Actor.Attributes["execID"]) != 64 {
-					t.Errorf("event without exec: %+v", m)
-				}
-			}
 		}
 		if !slices.Equal(got, want) || kills != 2 {
 			t.Errorf("events\n%q and %d times kill, want\n%q and 2", got, kills, want)

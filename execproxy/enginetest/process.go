@@ -83,16 +83,24 @@ func (e *Engine) runProcess(x *instance, size *[2]uint, s *stream) error {
 	}
 	if x.opts.AttachStdin {
 		streams.Go(func() error {
-			s.feed(p.in, x.ended)
-			if !x.opts.Tty {
-				p.in.Close()
-			} else if queues[0] != nil {
+			switch empty := s.feed(p.in, x.ended); {
+			case x.opts.Tty && queues[0] != nil:
 				queues[0].Close() // a terminal's input has no end: the output ends instead
+			case x.opts.Tty, empty && x.losesEnd(e):
+			default:
+				p.in.Close()
 			}
 			return nil
 		})
 	}
 	return streams.Wait()
+}
+
+// losesEnd tells whether the end of an empty stdin gets lost, if it comes now.
+func (x *instance) losesEnd(e *Engine) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return x.box.EarlyEndLost && !x.seen
 }
 
 // drain waits for the output of a process that has ended. Others that still

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,7 +106,24 @@ func (e Target) Remove(t testing.TB) {
 // Pause freezes the container's processes until Unpause.
 func (e Target) Pause(t testing.TB) {
 	t.Helper()
-	e.do(t, func(ctx context.Context) error { return e.Client.ContainerPause(ctx, e.Container) })
+	e.do(t, func(ctx context.Context) error {
+		for {
+			// runc gives up where processes start while it freezes them (1.1.5).
+			err := e.Client.ContainerPause(ctx, e.Container)
+			if err == nil || !strings.Contains(err.Error(), "unable to freeze") {
+				return err
+			}
+		}
+	})
+}
+
+// LimitProcesses lets the container have no more processes than n; -1 lifts the limit.
+func (e Target) LimitProcesses(t testing.TB, n int64) {
+	t.Helper()
+	e.do(t, func(ctx context.Context) error {
+		_, err := e.Client.ContainerUpdate(ctx, e.Container, container.UpdateConfig{Resources: container.Resources{PidsLimit: &n}})
+		return err
+	})
 }
 
 // Unpause lets the container's processes go on.

@@ -171,19 +171,21 @@ func (s *stream) deliver(q *queue, kind stdcopy.StdType) error {
 
 // feed moves the client's input to the process. Only the client's end of input
 // closes the process's; what a process does not want any more is not read from
-// the client either, until the process has ended.
-func (s *stream) feed(to io.Writer, ended <-chan struct{}) {
+// the client either, until the process has ended. It tells whether nothing came.
+func (s *stream) feed(to io.Writer, ended <-chan struct{}) (empty bool) {
+	empty = true
 	buf := make([]byte, frameSize)
 	for {
 		n, err := s.in.Read(buf)
 		if n > 0 {
+			empty = false
 			if _, err := to.Write(buf[:n]); err != nil {
 				<-ended
-				return
+				return empty
 			}
 		}
 		if err != nil {
-			return
+			return empty
 		}
 	}
 }
