@@ -12,7 +12,7 @@
 // There is nothing that a run can lose by it. Whatever is wrong with a keeper, a
 // run does without: Take gives up after 250 ms, a spare that has died has begun
 // nothing, and a command that has begun needs no keeper any more. A client that is
-// gone without a word was killed: then its keeper ends what it has left running.
+// gone without a last message was killed: then its keeper ends what it has left running.
 //
 // The package knows no options and no terminal, and decides nothing about who has
 // a keeper and for how long.

@@ -10,12 +10,12 @@ import (
 	"github.com/toxrun/docker-toxrun/execproxy"
 )
 
-// A held is a spare that its keeper watches: nothing is to be heard of it but its
-// end.
+// A held is a spare that its keeper watches. Until it is woken it writes nothing: what
+// there is to read from it is its end.
 type held struct {
 	*execproxy.Spare
 	raw   syscall.RawConn
-	heard chan error // how listening to it has ended; room for one
+	ended chan error // how reading from it has ended; room for one
 }
 
 // hold watches s, and calls ended once should it end while it is held.
@@ -31,7 +31,7 @@ func hold(s *execproxy.Spare, ended func()) (*held, error) {
 	h := &held{s, raw, make(chan error, 1)}
 	go func() {
 		_, err := s.Conn.Read(make([]byte, 1))
-		h.heard <- err
+		h.ended <- err
 		if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, net.ErrClosed) {
 			ended()
 		}
@@ -45,5 +45,5 @@ func (h *held) release() bool {
 	if h.Conn.SetReadDeadline(time.Unix(1, 0)) != nil {
 		return false
 	}
-	return errors.Is(<-h.heard, os.ErrDeadlineExceeded)
+	return errors.Is(<-h.ended, os.ErrDeadlineExceeded)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/toxrun/docker-toxrun/execproxy"
 )
 
-// An Engine is what a keeper needs of the Docker Engine; *client.Client is one.
+// An Engine is what a keeper needs of the Docker Engine; *execproxy.Client is one.
 type Engine interface {
 	execproxy.Engine
 	Events(ctx context.Context, options events.ListOptions) (<-chan events.Message, <-chan error)
@@ -44,7 +44,7 @@ type keeper struct {
 
 var (
 	errStopped = errors.New("stopped")
-	errVersion = errors.New("asked by another version")
+	errVersion = errors.New("a client of another version")
 	errUnused  = errors.New("unused")
 	errEnded   = errors.New("the container has ended")
 )
@@ -57,7 +57,7 @@ const (
 )
 
 // Keep keeps a spare for want and lends it to those who ask, until it is told to
-// stop, ctx is done, nobody has asked for want.Idle, or the container or the
+// stop, ctx is done, nobody has used it for want.Idle, or the container or the
 // Engine is gone. It returns at once where another one does this already. What it
 // does goes to log. It returns an error only where it could not begin.
 func Keep(ctx context.Context, dir string, engine Engine, want Want, log *log.Logger) error {
@@ -109,7 +109,7 @@ func listen(dir string, want Want) (*net.UnixListener, error) {
 	}
 	defer held.Close()
 	socket := filepath.Join(dir, want.socket())
-	if conn, err := dial(socket, askTime); err == nil {
+	if conn, err := dial(socket, requestTime); err == nil {
 		return nil, conn.Close()
 	}
 	_ = os.Remove(socket)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/toxrun/docker-toxrun/execproxy"
+	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
 	"github.com/toxrun/docker-toxrun/execproxy/standby"
 )
 
@@ -46,7 +47,7 @@ func (k *keeper) connect() *net.UnixConn {
 // arguments.
 func (k *keeper) nothingRuns(text string) {
 	k.t.Helper()
-	for deadline := time.Now().Add(waitLimit); len(k.e.Processes(k.t, text)) > 0; time.Sleep(10 * time.Millisecond) {
+	for deadline := enginetest.Deadline(k.t); len(k.e.Processes(k.t, text)) > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			k.t.Fatalf("left in the container: %+v", k.e.Processes(k.t, text))
 		}
@@ -204,7 +205,7 @@ func (k *keeper) begin(c *execproxy.Cmd) {
 	k.t.Cleanup(func() { <-ended })
 	select {
 	case <-said:
-	case <-time.After(waitLimit):
+	case <-enginetest.Late(k.t):
 		k.t.Fatal("the command has not begun")
 	}
 }

@@ -24,7 +24,7 @@ type Info struct {
 	Misses    int           `json:"misses"` // runs that were started plainly
 	State     string        `json:"state"`  // ready, starting, running, paused, or why there is no spare
 	Python    bool          `json:"python"` // the spare is an interpreter
-	Plain     string        `json:"plain"`  // why it is none, though that was asked for
+	Plain     string        `json:"plain"`  // why it is none in spite of Want.Preload
 }
 
 // List asks the keepers of a directory what they are doing. Sockets that a killed
@@ -98,7 +98,7 @@ func removeStale(dir, socket string) error {
 		return err
 	}
 	defer held.Close()
-	conn, err := dial(socket, askTime)
+	conn, err := dial(socket, requestTime)
 	if err == nil {
 		return conn.Close() // one has come meanwhile
 	}

@@ -26,7 +26,7 @@ func (k *keeper) serve(ctx context.Context, conn *net.UnixConn) {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	in := bufio.NewReader(conn)
 	var q request
-	if conn.SetDeadline(time.Now().Add(askTime)) != nil || checkPeer(conn) != nil || receive(in, &q) != nil {
+	if conn.SetDeadline(time.Now().Add(requestTime)) != nil || checkPeer(conn) != nil || receive(in, &q) != nil {
 		return
 	}
 	a := answer{Version: wireVersion}
@@ -54,15 +54,16 @@ func (k *keeper) accompany(ctx context.Context, conn *net.UnixConn, in *bufio.Re
 	hit := false
 	defer func() { k.hand(func() { k.back(ctx, hit) }) }()
 	token, err := k.give(conn, h)
-	if said, _ := in.ReadSlice('\n'); err != nil || string(said) != taken {
+	if line, _ := in.ReadSlice('\n'); err != nil || string(line) != taken {
 		return // the client has given up before
 	}
 	if conn.SetDeadline(time.Time{}) != nil {
 		return
 	}
-	said, _ := in.ReadSlice('\n')
-	hit = h != nil && string(said) != over
-	if string(said) == over || string(said) == woken || ctx.Err() != nil {
+	line, _ := in.ReadSlice('\n')
+	last := string(line)
+	hit = h != nil && last != over
+	if last == over || last == woken || ctx.Err() != nil {
 		return
 	}
 	k.log.Printf("a client was killed: ending its command")

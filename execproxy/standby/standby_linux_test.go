@@ -22,14 +22,12 @@ func TestMain(m *testing.M) {
 		beStranger(os.Getenv("DIR"), what, []byte(os.Getenv("WANT")))
 		return
 	}
+	enginetest.Unignore()
 	goleak.VerifyTestMain(m)
 }
 
 // stranger is the ID of another user.
 const stranger = 65534
-
-// waitLimit is for what is about to happen; only a test that fails waits so long.
-const waitLimit = 20 * time.Second
 
 // A keeper is one that runs in this process.
 type keeper struct {
@@ -84,7 +82,7 @@ func (k *keeper) ends() string {
 	k.t.Helper()
 	select {
 	case <-k.done:
-	case <-time.After(waitLimit):
+	case <-enginetest.Late(k.t):
 		k.t.Fatal("the keeper goes on")
 	}
 	if sockets, _ := filepath.Glob(filepath.Join(k.dir, "*.sock")); len(sockets) > 0 {
@@ -104,7 +102,7 @@ func (k *keeper) until(good func(standby.Info) bool) standby.Info {
 	k.t.Helper()
 	var infos []standby.Info
 	var err error
-	for deadline := time.Now().Add(waitLimit); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := enginetest.Deadline(k.t); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		if infos, err = standby.List(k.dir); len(infos) == 1 && good(infos[0]) {
 			return infos[0]
 		}
@@ -281,7 +279,7 @@ func TestSpareThatDiesIsReplaced(t *testing.T) {
 		for _, p := range k.e.Processes(t, "TOXRUN_RUN") {
 			kill(t, p.PID)
 		}
-		for deadline := time.Now().Add(waitLimit); k.waiting() == 0; time.Sleep(time.Millisecond) {
+		for deadline := enginetest.Deadline(t); k.waiting() == 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("there is no other")
 			}

@@ -73,7 +73,12 @@ func (k *keeper) asStranger(what string, env ...string) *exec.Cmd {
 	program := filepath.Join(place, "program")
 	self, err := os.ReadFile("/proc/self/exe")
 	if err == nil {
+		syscall.ForkLock.RLock() // a child that has the file open for writing would make it busy
 		err = os.WriteFile(program, self, 0o755)
+		syscall.ForkLock.RUnlock()
+	}
+	if err == nil {
+		err = os.Chmod(program, 0o755) // whatever the umask
 	}
 	if err == nil {
 		err = os.Chmod(place, 0o755)

@@ -70,10 +70,10 @@ func Take(dir string, want Want) (*Lease, error) {
 // the user has been told what is. A client that ends without it is taken for one
 // that was killed, and its command is ended.
 func (l *Lease) Done() {
-	word := over
+	message := over
 	if l.Spare != nil && l.Spare.Woken {
-		word = woken
+		message = woken
 	}
-	_, _ = io.WriteString(l.conn, word)
+	_, _ = io.WriteString(l.conn, message)
 	l.conn.Close()
 }

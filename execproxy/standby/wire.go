@@ -49,9 +49,8 @@ const (
 // rule (execve(2)).
 const lineLimit = 8 << 20
 
-// askTime is how long it may take to be asked, or answered, where nobody is
-// held up.
-const askTime = 2 * time.Second
+// requestTime is how long a request or an answer may take where no run waits for it.
+const requestTime = 2 * time.Second
 
 func send(conn net.Conn, message any) error {
 	line, err := json.Marshal(message)
@@ -80,7 +79,7 @@ func receive(from *bufio.Reader, message any) error {
 
 // ask sends a request to a keeper and returns its answer.
 func ask(socket string, q request) (*answer, *net.UnixConn, error) {
-	conn, err := dial(socket, askTime)
+	conn, err := dial(socket, requestTime)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,7 +92,7 @@ func ask(socket string, q request) (*answer, *net.UnixConn, error) {
 	case err == nil && a.Version != wireVersion:
 		err = errors.New("the keeper is of another version")
 	case err == nil && q.Verb == info && a.Info == nil:
-		err = errors.New("the keeper says nothing of itself")
+		err = errors.New("the keeper tells nothing of itself")
 	}
 	if err != nil {
 		conn.Close()
@@ -102,8 +101,8 @@ func ask(socket string, q request) (*answer, *net.UnixConn, error) {
 	return a, conn, nil
 }
 
-// dial connects to a keeper of this user's and sets the time for all that is
-// asked of it.
+// dial connects to a keeper of this user's and sets the time limit for the whole
+// exchange.
 func dial(socket string, limit time.Duration) (*net.UnixConn, error) {
 	deadline := time.Now().Add(limit)
 	conn, err := (&net.Dialer{Deadline: deadline}).Dial("unix", socket)
