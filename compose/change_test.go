@@ -76,13 +76,13 @@ func TestContainerIsReplaced(t *testing.T) {
 }
 
 // What is cached for one state of the files and variables must not be taken
-// for another. In both states the project is running, so a wrong answer would
+// for another. In all states the project is running, so a wrong answer would
 // be a wrong container and not an error.
 func TestInputsChange(t *testing.T) {
 	t.Parallel()
-	needEngine(t)
 	const compose2 = "name: NAME-2\nservices: {tests: STANDARD}"
 	type state struct {
+		want    string            // the project
 		files   map[string]string // "" removes the file
 		environ []string
 		project string
@@ -92,59 +92,67 @@ func TestInputsChange(t *testing.T) {
 		states [2]state
 	}{
 		{"name", [2]state{
-			{files: map[string]string{"compose.yaml": "name: NAME-1\nservices: {tests: STANDARD}"}},
-			{files: map[string]string{"compose.yaml": compose2}},
+			{want: "NAME-1", files: map[string]string{"compose.yaml": "name: NAME-1\nservices: {tests: STANDARD}"}},
+			{want: "NAME-2", files: map[string]string{"compose.yaml": compose2}},
 		}},
 		{"override file", [2]state{
-			{files: map[string]string{"compose.yaml": "services: {tests: STANDARD}", "compose.override.yaml": "name: NAME-1"}},
-			{files: map[string]string{"compose.override.yaml": "name: NAME-2"}},
+			{want: "NAME-1", files: map[string]string{"compose.yaml": "services: {tests: STANDARD}", "compose.override.yaml": "name: NAME-1"}},
+			{want: "NAME-2", files: map[string]string{"compose.override.yaml": "name: NAME-2"}},
 		}},
 		{"override file comes and goes", [2]state{
-			{files: map[string]string{"compose.yaml": "services: {tests: STANDARD}", "docker-compose.override.yml": ""}},
-			{files: map[string]string{"docker-compose.override.yml": "name: NAME-2"}},
+			{want: "NAME", files: map[string]string{"compose.yaml": "services: {tests: STANDARD}", "docker-compose.override.yml": ""}},
+			{want: "NAME-2", files: map[string]string{"docker-compose.override.yml": "name: NAME-2"}},
 		}},
 		{"file of a name that goes first", [2]state{
-			{files: map[string]string{"docker-compose.yml": "services: {tests: STANDARD}", "compose.yaml": ""}},
-			{files: map[string]string{"compose.yaml": compose2}},
+			{want: "NAME", files: map[string]string{"docker-compose.yml": "services: {tests: STANDARD}", "compose.yaml": ""}},
+			{want: "NAME-2", files: map[string]string{"compose.yaml": compose2}},
 		}},
 		{"file comes in a nearer directory", [2]state{
-			{files: map[string]string{"../compose.yaml": "name: NAME-1\nservices: {tests: STANDARD}", "compose.yml": ""}},
-			{files: map[string]string{"compose.yml": compose2}},
+			{want: "NAME-1", files: map[string]string{"../compose.yaml": "name: NAME-1\nservices: {tests: STANDARD}", "compose.yml": ""}},
+			{want: "NAME-2", files: map[string]string{"compose.yml": compose2}},
 		}},
 		{".env", [2]state{
-			{files: map[string]string{"compose.yaml": "name: NAME-${N:-none}\nservices: {tests: STANDARD}", ".env": "N=1"}},
-			{files: map[string]string{".env": "N=2"}},
+			{want: "NAME-1", files: map[string]string{"compose.yaml": "name: NAME-${N:-none}\nservices: {tests: STANDARD}", ".env": "N=1"}},
+			{want: "NAME-2", files: map[string]string{".env": "N=2"}},
 		}},
 		{".env comes and goes", [2]state{
-			{files: map[string]string{"compose.yaml": "name: NAME-${N:-none}\nservices: {tests: STANDARD}", ".env": ""}},
-			{files: map[string]string{".env": "N=2"}},
+			{want: "NAME-none", files: map[string]string{"compose.yaml": "name: NAME-${N:-none}\nservices: {tests: STANDARD}", ".env": ""}},
+			{want: "NAME-2", files: map[string]string{".env": "N=2"}},
 		}},
 		{"variable", [2]state{
-			{files: map[string]string{"compose.yaml": "name: NAME-${N}\nservices: {tests: STANDARD}"}, environ: []string{"N=1"}},
-			{environ: []string{"N=2"}},
+			{want: "NAME-1", files: map[string]string{"compose.yaml": "name: NAME-${N}\nservices: {tests: STANDARD}"}, environ: []string{"N=1"}},
+			{want: "NAME-2", environ: []string{"N=2"}},
 		}},
 		{"variable is set, and to nothing", [2]state{
-			{files: map[string]string{"compose.yaml": "name: NAME-${N-unset}\nservices: {tests: STANDARD}"}},
-			{environ: []string{"N="}},
+			{want: "NAME-unset", files: map[string]string{"compose.yaml": "name: NAME-${N-unset}\nservices: {tests: STANDARD}"}},
+			{want: "NAME-", environ: []string{"N="}},
 		}},
 		{"variable in .env", [2]state{
-			{files: map[string]string{"compose.yaml": "name: NAME-${N}\nservices: {tests: STANDARD}", ".env": "N=x${M}x"}, environ: []string{"M=1"}},
-			{environ: []string{"M=2"}},
+			{want: "NAME-x1x", files: map[string]string{"compose.yaml": "name: NAME-${N}\nservices: {tests: STANDARD}", ".env": "N=x${M}x"}, environ: []string{"M=1"}},
+			{want: "NAME-x2x", environ: []string{"M=2"}},
 		}},
 		{"option -p", [2]state{
-			{files: map[string]string{"compose.yaml": "services: {tests: STANDARD}"}, project: "NAME-1"},
-			{project: "NAME-2"},
+			{want: "NAME-1", files: map[string]string{"compose.yaml": "services: {tests: STANDARD}"}, project: "NAME-1"},
+			{want: "NAME-2", project: "NAME-2"},
 		}},
 		{"COMPOSE_FILE", [2]state{
-			{files: map[string]string{"a.yaml": "name: NAME-1\nservices: {tests: STANDARD}", "b.yaml": compose2}, environ: []string{"COMPOSE_FILE=a.yaml"}},
-			{environ: []string{"COMPOSE_FILE=b.yaml"}},
+			{want: "NAME-1", files: map[string]string{"a.yaml": "name: NAME-1\nservices: {tests: STANDARD}", "b.yaml": compose2}, environ: []string{"COMPOSE_FILE=a.yaml"}},
+			{want: "NAME-2", environ: []string{"COMPOSE_FILE=b.yaml"}},
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := newProject(t, nil)
+			p, l := listening(t, nil)
 			p.query.Service = "tests"
-			enter := func(s state) {
+			var containers []fakeContainer
+			for _, s := range test.states {
+				project := p.expand(s.want)
+				containers = append(containers, fakeContainer{ID: "in-" + project, Project: project, Service: "tests"})
+			}
+			l.set(containers...)
+			// The second time with an answer for each of them in the cache.
+			for i := range 4 {
+				s := test.states[i%2]
 				for name, content := range s.files {
 					if content == "" {
 						os.Remove(filepath.Join(p.dir, name)) // not there at first
@@ -154,16 +162,13 @@ func TestInputsChange(t *testing.T) {
 				}
 				p.env(s.environ...)
 				p.query.ProjectName = p.expand(s.project)
-			}
-			for i := range 2 {
-				enter(test.states[i])
-				p.up()
-				p.wantContainer("tests")
-			}
-			// Again, with an answer for each of them in the cache by now.
-			for i := range 2 {
-				enter(test.states[i])
-				p.wantContainer("tests")
+				want := containers[i%2].ID
+				if target := p.find(); target.Container != want {
+					t.Fatalf("state %d: Find() = container %s, want %s", i%2+1, target.Container, want)
+				}
+				if again := p.find(); again.Container != want || !again.Cached {
+					t.Fatalf("state %d: Find() again = container %s, cached %t; want %s from the cache", i%2+1, again.Container, again.Cached, want)
+				}
 			}
 		})
 	}
@@ -230,7 +235,7 @@ func TestNotRunning(t *testing.T) {
 	p.query.Index = 0
 	p.query.Service = "failing"
 	p.compose("up", "-d", "failing")
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(5 * time.Minute); ; {
 		// Between two starts it is running now and then.
 		_, err := p.finder.Refresh(t.Context(), p.query)
 		if err != nil && strings.Contains(err.Error(), "is restarting") {

@@ -52,9 +52,22 @@ func (q Query) notRunning(project, service string, c *container) error {
 			args = []string{"logs", service}
 		}
 	}
-	e.hint = commandLine(q.ComposeCommand(args...))
+	e.hint = CommandLine(q.ComposeCommand(args...))
 	return e
 }
+
+// A NameError says that Query.Container can't be the name or the ID of any
+// container. The Engine was not asked.
+type NameError struct {
+	Container string
+}
+
+func (e *NameError) Error() string {
+	return fmt.Sprintf("%q is no name of a container", e.Container)
+}
+
+// Hint is the command that lists the names.
+func (e *NameError) Hint() string { return "docker ps lists those that are running" }
 
 // A NoFileError says that there is no Compose file where docker compose would
 // look for one.

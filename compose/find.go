@@ -13,6 +13,7 @@ package compose
 import (
 	"context"
 	"math"
+	"regexp"
 )
 
 // A Finder finds containers. All fields but CacheDir are needed. It may be
@@ -131,8 +132,16 @@ func (f *Finder) lookup(ctx context.Context, q Query, last *entry) (*Target, err
 	return targets[0], nil
 }
 
+// containerName is what the Engine takes for a name or an ID: moby's
+// daemon/names, and the slash in front that docker inspect prints.
+var containerName = regexp.MustCompile(`^/?[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+
 // named gives the container that q.Container names.
 func (f *Finder) named(ctx context.Context, q Query) (*Target, error) {
+	// Before it becomes part of a request's path, where "." and "/" mean more.
+	if !containerName.MatchString(q.Container) {
+		return nil, &NameError{Container: q.Container}
+	}
 	engine, err := f.Connect()
 	if err != nil {
 		return nil, err
@@ -152,7 +161,7 @@ func (f *Finder) named(ctx context.Context, q Query) (*Target, error) {
 		case "restarting":
 			verb = "logs"
 		}
-		hint := commandLine([]string{"docker", verb, q.Container})
+		hint := CommandLine([]string{"docker", verb, q.Container})
 		return nil, &NotRunningError{Container: q.Container, State: c.state, hint: hint}
 	}
 	return q.target(engine, c, &Model{}, &Service{}), nil

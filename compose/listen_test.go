@@ -36,15 +36,20 @@ type listener struct {
 }
 
 func listen(t testing.TB, containers ...fakeContainer) *listener {
-	l := &listener{containers: containers}
+	l, stop := serve(containers...)
+	t.Cleanup(stop)
+	return l
+}
+
+func serve(containers ...fakeContainer) (l *listener, stop func()) {
+	l = &listener{containers: containers}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/_ping", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("API-Version", "1.41") })
 	mux.HandleFunc("GET /v1.41/containers/json", l.list)
 	mux.HandleFunc("GET /v1.41/containers/{id}/json", l.inspect)
 	s := httptest.NewServer(mux)
-	t.Cleanup(s.Close)
 	l.address = "tcp://" + s.Listener.Addr().String()
-	return l
+	return l, s.Close
 }
 
 func (l *listener) connect() (compose.Engine, error) {

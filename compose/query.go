@@ -76,17 +76,17 @@ var selectors = [...]string{
 // makes it another question. What may change the answer to the same question
 // is in the entry.
 func (q Query) key() string {
-	asked := struct {
+	question := struct {
 		Query
 		Environ   []string // hides Query.Environ, most of which is nothing to Compose
 		Selectors map[string]string
 	}{q, nil, map[string]string{}}
 	for _, name := range selectors {
 		if value, ok := q.LookupEnv(name); ok {
-			asked.Selectors[name] = value
+			question.Selectors[name] = value
 		}
 	}
-	text, err := json.Marshal(asked)
+	text, err := json.Marshal(question)
 	if err != nil {
 		panic(err) // strings and numbers only
 	}

@@ -2,8 +2,10 @@ package compose
 
 import "strings"
 
-// commandLine is argv as a person would type it into a shell.
-func commandLine(argv []string) string {
+// CommandLine is argv as a person would type it into a shell, with spaces between the
+// words and only those quoted that have to be: for a POSIX shell, or on Windows for
+// cmd.exe and PowerShell. No words make an empty line.
+func CommandLine(argv []string) string {
 	words := make([]string, len(argv))
 	for i, arg := range argv {
 		words[i] = arg

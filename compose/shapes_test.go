@@ -21,6 +21,7 @@ var shapes = []struct {
 	environ []string
 	query   compose.Query // relative paths are the caller's
 	service string        // the one that is to be found
+	up      bool          // docker compose starts it
 }{
 	{
 		name:    "one file, name of the directory",
@@ -63,6 +64,7 @@ var shapes = []struct {
 		},
 		query:   compose.Query{Files: []string{"a.yml", "sub/b.yml"}},
 		service: "tests",
+		up:      true,
 	},
 	{
 		name:    "file elsewhere gives the directory and its .env",
@@ -87,6 +89,7 @@ var shapes = []struct {
 			".env":  "COMPOSE_PATH_SEPARATOR=,\nCOMPOSE_FILE=a.yml,b.yml",
 		},
 		service: "tests",
+		up:      true,
 	},
 	{
 		name: "-f wins over COMPOSE_FILE",
@@ -164,6 +167,7 @@ var shapes = []struct {
 		files:   map[string]string{"compose.yaml": "name: ${N}\nservices: {tests: STANDARD}"},
 		environ: []string{"N=NAME-Big.Name"},
 		service: "tests",
+		up:      true,
 	},
 	{
 		name: "variables in .env refer to others",
@@ -190,6 +194,7 @@ var shapes = []struct {
 		name:    ".env that says not to be read",
 		files:   map[string]string{"compose.yaml": "name: NAME-${A:-default}-${COMPOSE_B:-default}\nservices: {tests: STANDARD}", ".env": "COMPOSE_DISABLE_ENV_FILE=1\nA=dotenv\nCOMPOSE_B=dotenv"},
 		service: "tests",
+		up:      true,
 	},
 	{
 		name: "include",
@@ -207,6 +212,7 @@ var shapes = []struct {
 		},
 		query:   compose.Query{Service: "two"},
 		service: "two",
+		up:      true,
 	},
 	{
 		name: "extends",
@@ -219,6 +225,7 @@ var shapes = []struct {
 		},
 		query:   compose.Query{Service: "more"},
 		service: "more",
+		up:      true,
 	},
 	{
 		name: "profiles",
@@ -227,6 +234,7 @@ var shapes = []struct {
 		},
 		query:   compose.Query{Profiles: []string{"t"}},
 		service: "tests",
+		up:      true,
 	},
 	{
 		name: "COMPOSE_PROFILES in .env",
@@ -256,11 +264,12 @@ var shapes = []struct {
 		files:   map[string]string{"real/compose.yaml": "services: {tests: STANDARD}", "NAME-link": "-> real"},
 		dir:     "NAME-link",
 		service: "tests",
+		up:      true,
 	},
 }
 
-// Every shape is loaded here and by docker compose, started by docker compose,
-// and found here: both have to see the same project.
+// Every shape is loaded here and by docker compose, and both have to see the same
+// project, and find its container. For one shape of each kind docker compose starts it.
 func TestAgreesWithDockerCompose(t *testing.T) {
 	t.Parallel()
 	needEngine(t)
@@ -283,9 +292,16 @@ func TestAgreesWithDockerCompose(t *testing.T) {
 			p.query.ProjectDirectory = p.expand(p.query.ProjectDirectory)
 			p.env(shape.environ...)
 
-			sameModel(t, p)
-			p.up()
-			target := p.wantContainer(shape.service)
+			project := sameModel(t, p)
+			var target *compose.Target
+			if shape.up {
+				p.up()
+				target = p.wantContainer(shape.service)
+			} else {
+				l := listen(t, fakeContainer{ID: "there", Project: project, Service: shape.service})
+				p.finder.Connect, p.query.Engine = l.connect, l.address
+				target = p.find()
+			}
 			if target.Service != shape.service {
 				t.Errorf("service %q, want %q", target.Service, shape.service)
 			}
@@ -294,8 +310,8 @@ func TestAgreesWithDockerCompose(t *testing.T) {
 }
 
 // sameModel compares what load.Model and docker compose config make of a
-// project.
-func sameModel(t *testing.T, p *project) {
+// project, and gives docker compose's name for it.
+func sameModel(t *testing.T, p *project) string {
 	t.Helper()
 	var want struct {
 		Name     string
@@ -336,4 +352,5 @@ func sameModel(t *testing.T, p *project) {
 	if enabled != len(want.Services) {
 		t.Errorf("%d services, docker compose has %d", enabled, len(want.Services))
 	}
+	return want.Name
 }

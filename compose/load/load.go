@@ -36,8 +36,8 @@ import (
 // *compose.ConfigError for a mistake in x-toxrun. Any other is about the
 // options.
 func Model(ctx context.Context, q compose.Query) (*compose.Model, error) {
-	// What compose-go has to say on the way (a variable that is not set, an
-	// attribute that is obsolete) docker compose has said when the project
+	// What compose-go logs on the way (a variable that is not set, an
+	// attribute that is obsolete) docker compose has told when the project
 	// was started. It goes to a global logger.
 	logrus.SetOutput(io.Discard)
 

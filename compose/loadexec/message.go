@@ -15,7 +15,7 @@ import (
 	"github.com/toxrun/docker-toxrun/compose"
 )
 
-// A request is what the program is asked.
+// A request is one message to the program.
 type request struct{ Query compose.Query }
 
 // An answer is what load.Model has returned: one of the fields.

@@ -39,11 +39,11 @@ func (p Program) Model(ctx context.Context, q compose.Query) (*compose.Model, er
 			return nil, err
 		}
 	}
-	asked, err := encode(request{q})
+	message, err := encode(request{q})
 	if err != nil {
 		return nil, err
 	}
-	out, err := exchange(ctx, path, asked)
+	out, err := exchange(ctx, path, message)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -57,8 +57,8 @@ func (p Program) Model(ctx context.Context, q compose.Query) (*compose.Model, er
 	return got.result()
 }
 
-// exchange gives the program's answer to what it is asked.
-func exchange(ctx context.Context, path string, asked []byte) ([]byte, error) {
+// exchange sends a request to the program and returns its answer.
+func exchange(ctx context.Context, path string, message []byte) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, path)
 	cmd.SysProcAttr = apart()
 	var stdout, stderr bytes.Buffer
@@ -72,7 +72,7 @@ func exchange(ctx context.Context, path string, asked []byte) ([]byte, error) {
 	}
 	// stdin is open until Wait has seen the end: by that the program knows that
 	// we are there. The goroutine ends with the program at the latest.
-	go func() { _, _ = stdin.Write(asked) }()
+	go func() { _, _ = stdin.Write(message) }()
 	err = cmd.Wait()
 	if line := lastWords(stderr.String()); err != nil && line != "" {
 		err = fmt.Errorf("%w: %s", err, line)

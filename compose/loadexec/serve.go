@@ -13,8 +13,8 @@ import (
 // end of the caller, which in closes for: then load is left alone with what it
 // does, and the process should end.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, load func(context.Context, compose.Query) (*compose.Model, error)) error {
-	var asked request
-	err := decode(in, &asked)
+	var got request
+	err := decode(in, &got)
 	if errors.Is(err, errOther) {
 		text, err := refusal()
 		if err == nil {
@@ -32,7 +32,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, load func(context.C
 	}()
 	answered := make(chan error, 1) // room for one: Serve may have left
 	go func() {
-		text, err := encode(newAnswer(load(ctx, asked.Query)))
+		text, err := encode(newAnswer(load(ctx, got.Query)))
 		if err == nil {
 			_, err = out.Write(text)
 		}
@@ -42,6 +42,6 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, load func(context.C
 	case err := <-answered:
 		return err
 	case <-gone:
-		return errors.New("the program that asked has gone")
+		return errors.New("the caller has gone")
 	}
 }
