@@ -84,7 +84,7 @@ func TestDirectoriesThatMoveStayWatched(t *testing.T) {
 	dir := t.TempDir()
 	tree(t, dir, "a/b/c/f", "a/g", "x/h")
 	age(t, dir)
-	w := watch(t, dir, Tree{})
+	w := watch(t, dir, Tree{Debounce: patient / 3})
 	join := func(name string) string { return filepath.Join(dir, name) }
 	rename := func(from, to string) { must(t, os.Rename(join(from), join(to))) }
 	for i := range 5 {
@@ -148,7 +148,7 @@ func (w *watched) model(files map[string]bool) {
 // each directory is watched, and each file is.
 func TestRandomChanges(t *testing.T) {
 	t.Run("events", func(t *testing.T) { randomChanges(t, Tree{Debounce: 3 * time.Millisecond}, 25) })
-	t.Run("polling", func(t *testing.T) { randomChanges(t, Tree{Poll: 10 * time.Millisecond}, 10) })
+	t.Run("polling", func(t *testing.T) { randomChanges(t, Tree{Poll: 10 * time.Millisecond, Debounce: DefaultDebounce}, 10) })
 }
 
 func randomChanges(t *testing.T, config Tree, rounds int) {
@@ -213,6 +213,7 @@ func randomChanges(t *testing.T, config Tree, rounds int) {
 }
 
 func TestEachChangeIsOneBatch(t *testing.T) {
+	t.Parallel()
 	for _, poll := range []time.Duration{0, 50 * time.Millisecond} {
 		for _, test := range changeTests {
 			t.Run(fmt.Sprintf("%s, poll %v", test.name, poll), func(t *testing.T) {

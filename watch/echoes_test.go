@@ -11,6 +11,7 @@ import (
 // A file that each run writes is named once and begins no more of them, until
 // another file changes: then one run is enough.
 func TestAFileThatRunsWriteIsMuted(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []Policy{Restart, Queue, Ignore} {
 		for _, took := range []time.Duration{5 * ms, 700 * ms, 3 * time.Second, 20 * time.Second} {
 			t.Run(fmt.Sprintf("%v %v", policy, took), func(t *testing.T) {
@@ -62,6 +63,7 @@ func TestAFileThatRunsWriteIsMuted(t *testing.T) {
 
 // So it is for files with a new name each time.
 func TestNewFilesInEveryRunAreMuted(t *testing.T) {
+	t.Parallel()
 	playing(t, Loop{}, func(p *play) {
 		p.took = 5 * ms
 		p.writes = func(run int) { go p.change(Created, fmt.Sprintf("logs/%d", run)) }
@@ -80,6 +82,7 @@ func TestNewFilesInEveryRunAreMuted(t *testing.T) {
 // A file that people save while runs are going on is not muted: they do so at other
 // moments of the run, and when nothing is running.
 func TestAFileThatPeopleSaveIsNotMuted(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []Policy{Restart, Queue} {
 		playing(t, Loop{OnBusy: policy}, func(p *play) {
 			p.took = 10 * time.Second
@@ -104,6 +107,7 @@ func TestAFileThatPeopleSaveIsNotMuted(t *testing.T) {
 
 // A file that was muted changes while nothing is running: it is heard again.
 func TestAMutedFileIsHeardAgain(t *testing.T) {
+	t.Parallel()
 	playing(t, Loop{OnBusy: Queue}, func(p *play) {
 		p.took = time.Second
 		p.writes = func(int) { go p.save("a") }

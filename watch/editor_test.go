@@ -6,10 +6,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // A real vim saves a file in each of the ways it has, with a swap file.
 func TestASaveOfVimIsOneBatch(t *testing.T) {
+	t.Parallel()
 	vim, err := exec.LookPath("vim")
 	if err != nil {
 		vim, err = exec.LookPath("vi")
@@ -28,6 +30,7 @@ func TestASaveOfVimIsOneBatch(t *testing.T) {
 		"backup backupdir=. fsync",
 	} {
 		t.Run(options, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			tree(t, dir, "a.py", "b.py")
 			w := watch(t, dir, Tree{})
@@ -63,9 +66,10 @@ func checkout(t testing.TB, files int) string {
 }
 
 func TestACheckoutIsOneBatch(t *testing.T) {
+	t.Parallel()
 	const files = 3000
 	dir := checkout(t, files)
-	for _, tree := range []Tree{{}, {Poll: patience / 100}} {
+	for _, tree := range []Tree{{Debounce: patient}, {Debounce: patient, Poll: 50 * time.Millisecond}} {
 		w := watch(t, dir, tree)
 		for _, branch := range []string{"one", "two"} {
 			git(t, dir, "checkout", "-q", branch)
@@ -82,6 +86,7 @@ func TestACheckoutIsOneBatch(t *testing.T) {
 // An editor that truncates a file and writes it in pieces may be seen at work, but
 // its last piece is.
 func TestTheLastPieceIsSeen(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	tree(t, dir, "a.py")
 	w := watch(t, dir, Tree{})

@@ -58,7 +58,11 @@ func asNobody(t *testing.T) {
 	binary := filepath.Join(dir, "test")
 	data, err := os.ReadFile(os.Args[0])
 	must(t, err)
-	must(t, os.WriteFile(binary, data, 0o755))
+	syscall.ForkLock.RLock() // a child that has the file open for writing would make it busy
+	err = os.WriteFile(binary, data, 0o755)
+	syscall.ForkLock.RUnlock()
+	must(t, err)
+	must(t, os.Chmod(binary, 0o755)) // whatever the umask
 	tmp := filepath.Join(dir, "tmp")
 	mkdir(t, tmp)
 	must(t, os.Chown(tmp, 65534, 65534))
@@ -158,6 +162,7 @@ func TestTooFewInstances(t *testing.T) {
 
 // An ignored directory is not even looked into.
 func TestAnIgnoredDirectoryNeedNotBeReadable(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() == 0 {
 		asNobody(t)
 		return

@@ -172,6 +172,7 @@ func (p *play) pass(d time.Duration) {
 }
 
 func TestFirstRun(t *testing.T) {
+	t.Parallel()
 	playing(t, Loop{}, func(p *play) {
 		p.took = 100 * ms
 		p.start()
@@ -191,6 +192,7 @@ func TestFirstRun(t *testing.T) {
 
 // The old run is gone before the new one begins, which is for the changes of both.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	playing(t, Loop{}, func(p *play) {
 		p.dying = 50 * ms
 		p.start()
@@ -215,6 +217,7 @@ func TestRestart(t *testing.T) {
 
 // A file that is saved again as soon as the run for it goes on restarts it each time.
 func TestEachSaveRestarts(t *testing.T) {
+	t.Parallel()
 	playing(t, Loop{}, func(p *play) {
 		p.start()
 		p.next()
@@ -233,6 +236,7 @@ func TestEachSaveRestarts(t *testing.T) {
 }
 
 func TestQueue(t *testing.T) {
+	t.Parallel()
 	playing(t, Loop{OnBusy: Queue}, func(p *play) {
 		p.took = time.Second
 		p.start()
@@ -247,6 +251,7 @@ func TestQueue(t *testing.T) {
 }
 
 func TestIgnore(t *testing.T) {
+	t.Parallel()
 	playing(t, Loop{OnBusy: Ignore}, func(p *play) {
 		p.took = time.Second
 		p.start()
@@ -265,6 +270,7 @@ func TestIgnore(t *testing.T) {
 // A change that has settled after a run began, but was made before, is no reason for
 // another run: it may be what the one before wrote when it was ended.
 func TestWhatARunHasSeen(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []Policy{Restart, Queue, Ignore} {
 		playing(t, Loop{OnBusy: policy}, func(p *play) {
 			p.took = 10 * ms
@@ -282,6 +288,7 @@ func TestWhatARunHasSeen(t *testing.T) {
 }
 
 func TestCommands(t *testing.T) {
+	t.Parallel()
 	playing(t, Loop{}, func(p *play) {
 		p.took, p.dying = time.Second, 20*ms
 		p.start()
@@ -362,6 +369,7 @@ func TestTheEnd(t *testing.T) {
 }
 
 func TestPolicies(t *testing.T) {
+	t.Parallel()
 	for _, p := range []Policy{Restart, Queue, Ignore} {
 		if got, err := ParsePolicy(p.String()); got != p || err != nil {
 			t.Errorf("%v: %v, %v", p, got, err)

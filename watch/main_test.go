@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -20,8 +21,16 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience is how long a test waits for what must happen.
-const patience = 5 * time.Second
+// late tells that the end of all tests is near (go test -timeout): what is waited
+// for until then will not happen.
+func late(t testing.TB) <-chan time.Time {
+	if limited, ok := t.(*testing.T); ok {
+		if at, ok := limited.Deadline(); ok {
+			return time.After(time.Until(at) - 20*time.Second)
+		}
+	}
+	return nil
+}
 
 // A watched is a tree under test. Its batches are compared by the names of the
 // paths relative to dir.
@@ -32,7 +41,12 @@ type watched struct {
 	notices chan string
 }
 
-// watch starts watching dir, with what else tree says.
+// patient is a debounce that no program exceeds within one save, on a busy machine
+// either.
+const patient = 300 * time.Millisecond
+
+// watch starts watching dir, with what else tree says. Unless that names a debounce it
+// is patient: what is tested is what changes are, not how soon they are told.
 func watch(t testing.TB, dir string, tree Tree) *watched {
 	t.Helper()
 	w := &watched{t: t, dir: dir, notices: make(chan string, 100)}
@@ -42,6 +56,7 @@ func watch(t testing.TB, dir string, tree Tree) *watched {
 	if tree.Base == "" {
 		tree.Base = dir
 	}
+	tree.Debounce = cmp.Or(tree.Debounce, patient)
 	tree.Notice = func(text, hint string) { w.notices <- text + "\n" + hint }
 	var err error
 	w.Watcher, err = tree.Start(t.Context())
@@ -63,7 +78,7 @@ func (w *watched) next() Batch {
 		return b
 	case n := <-w.notices:
 		w.t.Fatalf("notice: %s", n)
-	case <-time.After(patience):
+	case <-late(w.t):
 		w.t.Fatal("no batch")
 	}
 	return Batch{}

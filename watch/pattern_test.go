@@ -93,6 +93,7 @@ func compareWithGit(t testing.TB, dir, what string) {
 }
 
 func TestPatternsMeanWhatGitSays(t *testing.T) {
+	t.Parallel()
 	dir := repo(t)
 	for _, text := range []string{
 		"foo", "/foo", "foo/", "dir/foo", "/dir/foo/", "*.pyc", "*", "**", "/*", "/**", "/*/", "*/", "!foo", "!*/",
@@ -110,6 +111,7 @@ func TestPatternsMeanWhatGitSays(t *testing.T) {
 }
 
 func TestNestedPatternsMeanWhatGitSays(t *testing.T) {
+	t.Parallel()
 	dir := repo(t)
 	for _, files := range []map[string]string{
 		{".gitignore": "foo", "dir/.gitignore": "!foo"},
@@ -134,6 +136,7 @@ func TestNestedPatternsMeanWhatGitSays(t *testing.T) {
 
 // Lines made up at random from what is special, each 20 in a file.
 func TestRandomPatternsMeanWhatGitSays(t *testing.T) {
+	t.Parallel()
 	dir := repo(t)
 	parts := []string{
 		"foo", "a", "b", "x", "dir", "src", "build", "keep", "c", "*", "**", "?", "/", "/", "/", "**/", "/**", "[a-f]", "[!a]", "[^f-z]",
@@ -186,6 +189,7 @@ func FuzzPatternsMeanWhatGitSays(f *testing.F) {
 }
 
 func TestEveryBuiltinPatternIsOne(t *testing.T) {
+	t.Parallel()
 	for line := range strings.SplitSeq(builtin, "\n") {
 		if line == "" || line[0] == '#' {
 			continue

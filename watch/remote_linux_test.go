@@ -12,6 +12,7 @@ import (
 )
 
 func TestWhatIsPolledFromTheStart(t *testing.T) {
+	t.Parallel()
 	for magic, name := range map[uint32]string{
 		0x01021997: "9p", 0x6969: "nfs", 0x65735546: "fuse", 0xfe534d42: "smb", 0xff534d42: "cifs", 0x786f4256: "vboxsf",
 		unix.EXT4_SUPER_MAGIC: "", unix.TMPFS_MAGIC: "", unix.OVERLAYFS_SUPER_MAGIC: "", unix.BTRFS_SUPER_MAGIC: "", unix.XFS_SUPER_MAGIC: "",
@@ -91,6 +92,7 @@ func TestFUSEIsPolled(t *testing.T) {
 
 // The inodes of remote files may be others at each look.
 func TestRemoteInodesDontCount(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.py")
 	write(t, path, "x")
 	info, err := os.Lstat(path)

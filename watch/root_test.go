@@ -10,6 +10,7 @@ import (
 )
 
 func TestARootMustBeThere(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, roots := range [][]string{nil, {filepath.Join(dir, "missing")}, {dir, filepath.Join(dir, "missing")}} {
 		if _, err := (&Tree{Roots: roots}).Start(t.Context()); err == nil || roots != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -69,6 +70,7 @@ func TestADirectoryAboveTheRootThatIsMoved(t *testing.T) {
 
 // A root that is a file is seen by the directory that it is in.
 func TestARootThatIsAFile(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	tree(t, dir, "tox.ini", "real/setup.cfg", "pyproject.toml")
 	must(t, os.Symlink("real/setup.cfg", filepath.Join(dir, "setup.cfg")))
@@ -91,6 +93,7 @@ func TestARootThatIsAFile(t *testing.T) {
 
 // Roots that overlap, or are the same by way of a link, are watched once each.
 func TestRootsThatOverlap(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	tree(t, dir, "a.py", "src/b.py", "build/c.py", "build/deep/d.py")
 	must(t, os.Symlink("src", filepath.Join(dir, "alias")))
@@ -116,6 +119,7 @@ func TestRootsThatOverlap(t *testing.T) {
 
 // A directory 100 deep is watched, and so is what is made there.
 func TestADeepDirectory(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	deep := dir
 	for range 100 {

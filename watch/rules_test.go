@@ -9,6 +9,7 @@ import (
 
 // A change of the rules takes effect at once, whoever's they are.
 func TestChangedRulesTakeEffect(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	tree(t, dir, "a.py", "gen/x", "gen/deep/y", "src/gen/z", "docs/d")
 	w := watch(t, dir, Tree{})
@@ -37,6 +38,7 @@ func TestChangedRulesTakeEffect(t *testing.T) {
 
 // The rules above a root count, too.
 func TestRulesAboveTheRoot(t *testing.T) {
+	t.Parallel()
 	top := t.TempDir()
 	git(t, top, "init", "-q")
 	tree(t, top, "project/src/a.py", "project/src/gen/x", "project/src/lib/y", "project/src/tmp/z")
@@ -69,6 +71,7 @@ func TestRulesAboveTheRoot(t *testing.T) {
 // What is built in can be had back, by the user and by a .gitignore; what docker
 // ignores only by the user.
 func TestIgnoredPlacesBroughtBack(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	tree(t, dir, "build/x", "dist/x", "out/x", "other/build/x", "venv/x")
 	write(t, filepath.Join(dir, ".gitignore"), "!dist\nvenv\n!out\n")

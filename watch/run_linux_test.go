@@ -49,7 +49,7 @@ func follow(t testing.TB, dir string, tree Tree, loop Loop) *scripted {
 // until waits for an event that is as wanted, and returns those before it and it.
 func (s *scripted) until(wanted func(Event) bool) (events []Event) {
 	s.t.Helper()
-	timeout := time.After(patience)
+	timeout := late(s.t)
 	for {
 		select {
 		case e := <-s.events:
@@ -77,6 +77,7 @@ func count(events []Event, is func(Event) bool) (n int) {
 // A file that an editor writes in pieces over 200 ms is finished by one run only,
 // which sees all of it; those that began too early were ended.
 func TestAFileWrittenInPiecesIsRunOnce(t *testing.T) {
+	t.Parallel()
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	tree(t, dir, "a.py")
 	s := follow(t, dir, Tree{}, Loop{SkipInitial: true, Run: command(dir, "sleep 0.3; cat a.py >>"+out)})
@@ -137,6 +138,7 @@ func TestTheOldRunIsGoneBeforeTheNew(t *testing.T) {
 // Runs that write into the tree: what tests always write starts no other, and what
 // no rule knows is named once and starts none before another file changes.
 func TestRunsThatWriteIntoTheTree(t *testing.T) {
+	t.Parallel()
 	for _, script := range []string{
 		"mkdir -p .tox/py __pycache__; for f in junit.xml .coverage .tox/py/log __pycache__/a.pyc; do date +%N >$f; done",
 		"date +%N >report.txt",

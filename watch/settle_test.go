@@ -106,6 +106,7 @@ func (s *script) quiet(d time.Duration) {
 const ms = time.Millisecond
 
 func TestOneFileSettlesAfterTheDebounce(t *testing.T) {
+	t.Parallel()
 	settling(t, func(s *script) {
 		s.run()
 		s.save("a")
@@ -124,6 +125,7 @@ func TestOneFileSettlesAfterTheDebounce(t *testing.T) {
 }
 
 func TestWhatHasNotChangedIsNoBatch(t *testing.T) {
+	t.Parallel()
 	settling(t, func(s *script) {
 		s.run()
 		s.save("same")
@@ -141,6 +143,7 @@ func TestWhatHasNotChangedIsNoBatch(t *testing.T) {
 }
 
 func TestManyFilesSettleLonger(t *testing.T) {
+	t.Parallel()
 	for files, want := range map[int]time.Duration{1: 30 * ms, 2: 60 * ms, 16: 150 * ms, 3000: 390 * ms, 100_000: 530 * ms} {
 		settling(t, func(s *script) {
 			s.run()
@@ -157,6 +160,7 @@ func TestManyFilesSettleLonger(t *testing.T) {
 }
 
 func TestALongBurstSettlesLonger(t *testing.T) {
+	t.Parallel()
 	for lasts, want := range map[time.Duration]time.Duration{250 * ms: 30 * ms, 300 * ms: 80 * ms, 750 * ms: 530 * ms, 2000 * ms: 530 * ms} {
 		settling(t, func(s *script) {
 			s.run()
@@ -172,6 +176,7 @@ func TestALongBurstSettlesLonger(t *testing.T) {
 }
 
 func TestAPauseInABurst(t *testing.T) {
+	t.Parallel()
 	settling(t, func(s *script) {
 		s.run()
 		for i := range 10 {
@@ -185,6 +190,7 @@ func TestAPauseInABurst(t *testing.T) {
 }
 
 func TestWritingWithoutEndIsDelivered(t *testing.T) {
+	t.Parallel()
 	settling(t, func(s *script) {
 		s.run()
 		go func() {
@@ -204,6 +210,7 @@ func TestWritingWithoutEndIsDelivered(t *testing.T) {
 }
 
 func TestABusyReceiverLosesNothing(t *testing.T) {
+	t.Parallel()
 	settling(t, func(s *script) {
 		s.run()
 		for i := range 50_000 {
@@ -226,6 +233,7 @@ func TestABusyReceiverLosesNothing(t *testing.T) {
 
 // A batch that nobody has received yet is not delivered in the middle of a burst.
 func TestALateReceiverGetsWhatHasSettled(t *testing.T) {
+	t.Parallel()
 	settling(t, func(s *script) {
 		s.run()
 		s.save("a")
@@ -238,6 +246,7 @@ func TestALateReceiverGetsWhatHasSettled(t *testing.T) {
 }
 
 func TestGitAtWorkIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	settling(t, func(s *script) {
 		s.run()
 		s.locked.Store(true)
@@ -257,6 +266,7 @@ func TestGitAtWorkIsWaitedFor(t *testing.T) {
 }
 
 func TestLostEventsAreABatch(t *testing.T) {
+	t.Parallel()
 	settling(t, func(s *script) {
 		s.run()
 		s.losses <- struct{}{}
@@ -266,6 +276,7 @@ func TestLostEventsAreABatch(t *testing.T) {
 }
 
 func TestPolling(t *testing.T) {
+	t.Parallel()
 	settling(t, func(s *script) {
 		s.poll = 500 * ms
 		s.run()

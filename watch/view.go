@@ -25,7 +25,7 @@ type view struct {
 	reason string                   // reason, "" where that was asked for
 	remote func(path string) string // names a filesystem that sends no events
 	polled int                      // directories and roots that send none
-	poll   time.Duration            // how often to poll; zero if nobody said
+	poll   time.Duration            // how often to poll; zero for the default
 
 	noted map[string]bool // paths to look at; true for one that was written to
 	lost  bool            // everything is to be looked at

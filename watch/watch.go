@@ -60,7 +60,7 @@ type Tree struct {
 	Notice func(text, hint string)
 }
 
-// autoPoll is how often to poll where nobody said.
+// autoPoll is how often to poll by default.
 const autoPoll = 500 * time.Millisecond
 
 // A Watcher watches until its context is done or it is closed.
