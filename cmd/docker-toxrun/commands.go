@@ -2,15 +2,16 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/toxrun/docker-toxrun/compose"
+	"github.com/toxrun/docker-toxrun/execproxy"
 )
 
 // A command is what to run, once the target is known.
@@ -45,21 +46,44 @@ func newExec(o *options, std stdio) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.execute(cmd.Context(), std, command{
+			err := o.execute(cmd.Context(), std, command{
 				args:        func(compose.Config) []string { return args },
 				interactive: true,
 			})
+			return o.serviceMeant(cmd, args, err)
 		},
 	}
 	exec.Flags().SetInterspersed(false) // all behind COMMAND is the command's
+	o.addExecHabits(exec)
+	exec.Flags().BoolVarP(&o.detach, "detach", "d", false, "start the command, print its run ID and leave it running")
 	return exec
+}
+
+// serviceMeant adds a hint to the error of a program that is not there, where its
+// name is a service's: docker compose exec has the service there.
+func (o *options) serviceMeant(cmd *cobra.Command, args []string, err error) error {
+	start, ok := errors.AsType[*execproxy.StartError](err)
+	if !ok || start.Code != 127 || o.container != "" {
+		return err
+	}
+	signals, stop := receiveSignals()
+	defer stop()
+	services, _ := until(signals, func() ([]string, error) { return o.services(cmd.Context()), nil })
+	if !slices.Contains(services, args[0]) {
+		return err
+	}
+	hint := cmd.CommandPath() + " -s " + compose.CommandLine(args)
+	if len(args) == 1 {
+		hint = cmd.Parent().CommandPath() + " shell -s " + compose.CommandLine(args)
+	}
+	return hinted(err, hint)
 }
 
 // findShell becomes bash, or sh where there is none.
 const findShell = `command -v bash >/dev/null 2>&1 && exec bash; exec sh`
 
 func newShell(o *options, std stdio) *cobra.Command {
-	return &cobra.Command{
+	shell := &cobra.Command{
 		Use:     "shell [OPTIONS]",
 		Short:   "Open a shell: bash, or sh where there is none",
 		Example: "  docker toxrun shell\n  docker toxrun shell -u root -w /",
@@ -76,13 +100,18 @@ func newShell(o *options, std stdio) *cobra.Command {
 			})
 		},
 	}
+	o.addExecHabits(shell)
+	return shell
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usage(fmt.Sprintf("%s takes no arguments", cmd.Name()), fmt.Sprintf("%s exec %s", cmd.Parent().CommandPath(), strings.Join(args, " ")))
+	switch len(args) {
+	case 0:
+		return nil
+	case 1: // a service most likely, as docker compose has it there
+		return usage(cmd.Name()+" takes no arguments", cmd.CommandPath()+" -s "+compose.CommandLine(args))
 	}
-	return nil
+	return usage(cmd.Name()+" takes no arguments", cmd.Parent().CommandPath()+" exec "+compose.CommandLine(args))
 }
 
 // A report is what `target` prints.
@@ -110,12 +139,12 @@ func newTarget(o *options, std stdio) *cobra.Command {
 			if format != "" && format != "json" {
 				return usage(fmt.Sprintf("--format %s: there is only json", format), "")
 			}
-			engine, err := findEngine(o.docker)
+			signals, stop := receiveSignals()
+			defer stop()
+			engine, err := until(signals, func() (engine, error) { return findEngine(o.docker) })
 			if err != nil {
 				return err
 			}
-			signals, stop := receiveSignals()
-			defer stop()
 			target, err := until(signals, func() (*compose.Target, error) {
 				target, err := o.find(cmd.Context(), engine, std)
 				if err == nil && target.Cached && !engine.runs(cmd.Context(), target) {
@@ -140,7 +169,7 @@ func newTarget(o *options, std stdio) *cobra.Command {
 			r.Workdir = cmp.Or(r.Workdir, target.Workdir, "/")
 			r.User = cmp.Or(r.User, target.User, "root")
 			if format == "json" {
-				encoder := json.NewEncoder(std.out)
+				encoder := newJSON(std.out)
 				encoder.SetIndent("", "  ")
 				return encoder.Encode(r)
 			}
@@ -152,12 +181,6 @@ func newTarget(o *options, std stdio) *cobra.Command {
 }
 
 func (r report) print(std stdio) error {
-	words := make([]string, len(r.Command))
-	for i, word := range r.Command {
-		if words[i] = word; strings.ContainsAny(word, " \t\n\"'\\$") || word == "" {
-			words[i] = strconv.Quote(word)
-		}
-	}
 	table := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
 	for _, row := range [][2]string{
 		{"engine", r.Engine + " (API " + r.APIVersion + ")"},
@@ -166,13 +189,13 @@ func (r report) print(std stdio) error {
 		{"container", r.ContainerName + " (" + r.Container[:min(12, len(r.Container))] + ")"},
 		{"user", r.User},
 		{"workdir", r.Workdir},
-		{"command", strings.Join(words, " ")},
+		{"command", compose.CommandLine(r.Command)},
 		{"cached", strconv.FormatBool(r.Cached)},
 	} {
 		if row[1] == "" {
 			row[1] = "-"
 		}
-		fmt.Fprintf(table, "%s\t%s\n", row[0], row[1])
+		fmt.Fprintf(table, "%s\t%s\n", row[0], visible(row[1]))
 	}
 	return table.Flush()
 }

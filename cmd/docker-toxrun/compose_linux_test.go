@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
 )
 
 // ^C reaches all that runs in a terminal. It ends toxrun as ever, whatever becomes
@@ -26,7 +28,7 @@ func TestInterruptWhileComposeFilesAreRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := start(t, cmd)
-		late := time.Now().Add(waitLimit)
+		late := enginetest.Deadline(t)
 		writer, err := os.OpenFile(file, os.O_WRONLY|syscall.O_NONBLOCK, 0)
 		for ; errors.Is(err, syscall.ENXIO) && time.Now().Before(late); time.Sleep(time.Millisecond) { // no reader yet
 			writer, err = os.OpenFile(file, os.O_WRONLY|syscall.O_NONBLOCK, 0)
@@ -43,7 +45,7 @@ func TestInterruptWhileComposeFilesAreRead(t *testing.T) {
 		if err := syscall.Kill(-cmd.Process.Pid, kill); err != nil {
 			t.Fatal(err)
 		}
-		p.exits(t, 128+int(kill), waitLimit)
+		p.exits(t, 128+int(kill))
 		if said := p.err.String(); said != "" {
 			t.Errorf("%v: stderr %q", kill, said)
 		}

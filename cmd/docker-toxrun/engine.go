@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/cli/cli/config"
@@ -13,11 +14,13 @@ import (
 	"github.com/docker/cli/cli/context/store"
 	"github.com/docker/cli/cli/flags"
 	"github.com/docker/cli/opts"
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 
 	dockercontext "github.com/docker/cli/cli/context"
 
 	"github.com/toxrun/docker-toxrun/compose"
+	"github.com/toxrun/docker-toxrun/execproxy"
 )
 
 // An engine is where the Docker Engine is, as docker itself would find it.
@@ -26,6 +29,7 @@ type engine struct {
 	host     string // its address: unix://, tcp://, ssh:// or npipe://
 	endpoint docker.Endpoint
 	headers  map[string]string // for every request, from docker's configuration
+	settings settings          // of ours, from there
 }
 
 // findEngine follows docker's own order: --context, --host, DOCKER_HOST,
@@ -40,7 +44,11 @@ func findEngine(o *flags.ClientOptions) (engine, error) {
 	if err != nil {
 		return engine{}, err
 	}
-	return engine{endpoint.Host, endpoint, file.HTTPHeaders}, nil
+	settings, err := readSettings(file)
+	if err != nil {
+		return engine{}, err
+	}
+	return engine{endpoint.Host, endpoint, file.HTTPHeaders, settings}, nil
 }
 
 const defaultContext = "default"
@@ -99,7 +107,7 @@ func defaultEndpoint(o *flags.ClientOptions) (docker.Endpoint, error) {
 // connect returns a client. With apiVersion, the one that was agreed on before,
 // it asks the Engine nothing; with none it agrees on one at its first request.
 // DOCKER_API_VERSION comes before both.
-func (e engine) connect(apiVersion string) (*client.Client, error) {
+func (e engine) connect(apiVersion string) (*execproxy.Client, error) {
 	// A client changes the transport that its options bring, so each needs its own.
 	options, err := e.endpoint.ClientOpts()
 	if err != nil {
@@ -115,14 +123,56 @@ func (e engine) connect(apiVersion string) (*client.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine %s: %w", e.host, err)
 	}
-	return connected, nil
+	return &execproxy.Client{Client: connected, TLS: e.tls(), Header: e.headers}, nil
+}
+
+// tls tells whether the Engine is reached by TLS, as docker.Endpoint decides it.
+func (e engine) tls() bool {
+	return !strings.HasPrefix(e.host, "ssh://") && (e.endpoint.TLSData != nil || e.endpoint.SkipTLSVerify)
+}
+
+// A waitedFor is an Engine of which the user is told when it does not answer, and
+// when it does again.
+type waitedFor struct {
+	*client.Client
+	host string
+	to   messages
+}
+
+// silentTime is how long a request may be without an answer before the user is told,
+// less than 5 seconds. On a busy machine some answers take 3 (measured).
+const silentTime = 4500 * time.Millisecond
+
+func (w *waitedFor) ContainerList(ctx context.Context, o container.ListOptions) ([]container.Summary, error) {
+	return wait(w, func() ([]container.Summary, error) { return w.Client.ContainerList(ctx, o) })
+}
+
+func (w *waitedFor) ContainerInspect(ctx context.Context, name string) (container.InspectResponse, error) {
+	return wait(w, func() (container.InspectResponse, error) { return w.Client.ContainerInspect(ctx, name) })
+}
+
+func wait[T any](w *waitedFor, request func() (T, error)) (T, error) {
+	answer := begin(request)
+	silent := time.NewTimer(silentTime)
+	defer silent.Stop()
+	select {
+	case r := <-answer:
+		return r.value, r.err
+	case <-silent.C:
+		w.to.say(fmt.Sprintf("engine %s does not answer; toxrun goes on waiting for it", w.host))
+	}
+	r := <-answer
+	if r.err == nil {
+		w.to.say("the engine answers again")
+	}
+	return r.value, r.err
 }
 
 // plain tells whether the Engine is reached by a connection that another process
 // could go on with: neither TLS, whose state is this process's, nor ssh.
 func (e engine) plain() bool {
 	scheme, _, _ := strings.Cut(e.host, "://")
-	return (scheme == "unix" || scheme == "tcp") && e.endpoint.TLSData == nil && !e.endpoint.SkipTLSVerify
+	return (scheme == "unix" || scheme == "tcp") && !e.tls()
 }
 
 // runs tells whether a remembered target's container is still there and running,

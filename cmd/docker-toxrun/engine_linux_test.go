@@ -42,9 +42,9 @@ func TestEngineIsKilled(t *testing.T) {
 
 	kill()
 	for _, p := range []*process{plain, plugin, onTerminal} {
-		p.exits(t, 125, 5*time.Second)
+		p.exits(t, 125)
 	}
-	asked.exits(t, failure, 5*time.Second)
+	asked.exits(t, failure)
 	s.restored(t, before)
 	s.end()
 	for name, said := range map[string]string{
@@ -59,7 +59,7 @@ func TestEngineIsKilled(t *testing.T) {
 	}
 
 	next := start(t, in(t, e, "docker-toxrun", "exec", "true"))
-	next.exits(t, 125, 5*time.Second)
+	next.exits(t, 125)
 	if said := next.err.String(); !strings.HasPrefix(said, "toxrun: no docker engine answers: ") || strings.Count(said, "\n") != 2 {
 		t.Errorf("the next run says %q", said)
 	}
@@ -181,7 +181,7 @@ func pidOf(t *testing.T, program, arg string) int {
 // removeCgroups removes the control groups that a killed dockerd has left, as soon
 // as their processes are gone.
 func removeCgroups(t *testing.T, name string) {
-	for deadline := time.Now().Add(waitLimit); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := enginetest.Deadline(t); ; time.Sleep(10 * time.Millisecond) {
 		var left []string
 		tops, _ := filepath.Glob("/sys/fs/cgroup/*/" + name)
 		for _, top := range append(tops, "/sys/fs/cgroup/"+name) {

@@ -8,11 +8,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/containerd/errdefs"
-	"github.com/docker/cli/opts"
 
 	"github.com/toxrun/docker-toxrun/compose"
 	"github.com/toxrun/docker-toxrun/compose/loadexec"
@@ -23,7 +20,7 @@ import (
 func (o *options) execute(ctx context.Context, std stdio, what command) error {
 	signals, stop := receiveSignals()
 	defer stop()
-	engine, err := findEngine(o.docker)
+	engine, err := until(signals, func() (engine, error) { return findEngine(o.docker) })
 	if err != nil {
 		return err
 	}
@@ -42,24 +39,50 @@ func (o *options) execute(ctx context.Context, std stdio, what command) error {
 }
 
 // until returns what f does, or a signal that comes before. The signal has
-// nothing to end then: f is left alone with what it waits for.
+// nothing to end then: f is left alone with what it waits for. ^Z stops us.
 func until[T any](signals <-chan os.Signal, f func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
+	job := &terminal{}
+	job.followJob()
+	defer job.close()
+	results := begin(f)
+	for {
+		select {
+		case r := <-results:
+			return r.value, r.err
+		case sig := <-signals:
+			if execproxy.Suspends(sig) {
+				job.suspend()
+				continue
+			}
+			var none T
+			return none, &execproxy.SignalError{Signal: sig}
+		}
 	}
-	results := make(chan result, 1)
+}
+
+// untilDone returns what f does, or why ctx is done before. f is left alone then.
+func untilDone[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	select {
+	case r := <-begin(f):
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+}
+
+type result[T any] struct {
+	value T
+	err   error
+}
+
+func begin[T any](f func() (T, error)) <-chan result[T] {
+	results := make(chan result[T], 1) // room for one: nobody may wait for it any more
 	go func() {
 		value, err := f()
-		results <- result{value, err}
+		results <- result[T]{value, err}
 	}()
-	select {
-	case r := <-results:
-		return r.value, r.err
-	case sig := <-signals:
-		var none T
-		return none, &execproxy.SignalError{Signal: sig}
-	}
+	return results
 }
 
 // outdated tells whether err shows that a remembered target is no longer right:
@@ -69,11 +92,17 @@ func outdated(err error) bool {
 	return gone || errdefs.IsInvalidArgument(err)
 }
 
-// finder looks containers up in an engine.
-func (o *options) finder(e engine) *compose.Finder {
+// finder looks containers up in an engine, and tells of one that does not answer.
+func (o *options) finder(e engine, to messages) *compose.Finder {
 	finder := &compose.Finder{
-		Connect: func() (compose.Engine, error) { return e.connect("") },
-		Load:    loadexec.Program{}.Model,
+		Connect: func() (compose.Engine, error) {
+			connected, err := e.connect("")
+			if err != nil {
+				return nil, err
+			}
+			return &waitedFor{connected.Client, e.host, to}, nil
+		},
+		Load: loadexec.Program{}.Model,
 	}
 	if dir, err := cacheDir(); err == nil {
 		finder.CacheDir = dir
@@ -96,8 +125,8 @@ func (o *options) find(ctx context.Context, e engine, std stdio) (*compose.Targe
 	if err != nil {
 		return nil, err
 	}
-	target, err := o.finder(e).Find(ctx, query)
-	return o.found(target, err, std)
+	target, err := o.finder(e, o.messages(std.err)).Find(ctx, query)
+	return o.found(e, target, err, std)
 }
 
 // refind finds the target without the cache.
@@ -106,15 +135,20 @@ func (o *options) refind(ctx context.Context, e engine, std stdio) (*compose.Tar
 	if err != nil {
 		return nil, err
 	}
-	target, err := o.finder(e).Refresh(ctx, query)
-	return o.found(target, err, std)
+	target, err := o.finder(e, o.messages(std.err)).Refresh(ctx, query)
+	return o.found(e, target, err, std)
 }
 
-func (o *options) found(target *compose.Target, err error, std stdio) (*compose.Target, error) {
+func (o *options) found(e engine, target *compose.Target, err error, std stdio) (*compose.Target, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.settings.under(&target.Config)
 	to := o.messages(std.err)
+	if e.settings.warning != "" && !o.warned {
+		o.warned = true
+		to.say(e.settings.warning)
+	}
 	if target.Warning != "" {
 		to.say(target.Warning)
 	}
@@ -136,12 +170,12 @@ type place struct {
 // place decides by option (or variable), then x-toxrun, then what is mounted.
 func (o *options) place(t *compose.Target) (place, error) {
 	p := place{dir: o.workdir, user: o.user}
-	said := "--workdir"
+	source := "--workdir"
 	if p.dir == "" {
-		p.dir, said = t.Config.Workdir, "x-toxrun.workdir"
+		p.dir, source = t.Config.Workdir, "x-toxrun.workdir"
 	}
 	if p.dir != "" && !path.IsAbs(p.dir) {
-		return p, usage(fmt.Sprintf("%s %s: must be an absolute path in the container", said, p.dir), "")
+		return p, usage(fmt.Sprintf("%s %s: must be an absolute path in the container", source, p.dir), "")
 	}
 	if p.dir == "" {
 		if here, err := os.Getwd(); err == nil {
@@ -170,8 +204,17 @@ func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdi
 	defer connected.Close()
 	screen := openTerminal(std)
 	defer screen.close()
-	c, err := o.command(connected, t, screen, what)
+	c, err := until(signals, func() (*execproxy.Cmd, error) { return o.command(connected, t, screen, what) })
 	if err != nil {
+		return err
+	}
+	if o.detach {
+		c.Signals = signals
+		id, err := c.Start(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(std.out, id)
 		return err
 	}
 	if o.timeout > 0 {
@@ -242,44 +285,8 @@ func (o *options) wantsTTY(screen *terminal, what command) bool {
 	switch {
 	case o.tty:
 		return true
-	case o.noTTY, o.noStdin, !what.interactive:
+	case o.detach, o.noTTY, o.noStdin, !what.interactive:
 		return false
 	}
 	return screen.in && screen.out && screen.foreground()
-}
-
-// environment is what the command gets over the container's own variables: so
-// that its output is live, looks as in a terminal where it goes to one, and then
-// what the user has asked for, last.
-func (o *options) environment(t *compose.Target, screen *terminal, tty bool) ([]string, error) {
-	env := []string{"PYTHONUNBUFFERED=1"}
-	env = append(env, screen.environment(tty)...)
-	files, err := opts.ReadKVEnvStrings(o.envFiles, nil)
-	if err != nil {
-		return nil, usage(err.Error(), "")
-	}
-	for _, assignment := range slices.Concat(t.Config.Environment, files, o.env) {
-		assignment, err := opts.ValidateEnv(assignment) // KEY takes its value from here
-		if err != nil {
-			return nil, usage(err.Error(), "")
-		}
-		env = append(env, assignment)
-	}
-	return lastOfEach(env), nil
-}
-
-// lastOfEach keeps the last of each variable, in their order.
-func lastOfEach(env []string) []string {
-	last := map[string]int{}
-	for i, assignment := range env {
-		key, _, _ := strings.Cut(assignment, "=")
-		last[key] = i
-	}
-	var kept []string
-	for i, assignment := range env {
-		if key, _, _ := strings.Cut(assignment, "="); last[key] == i {
-			kept = append(kept, assignment)
-		}
-	}
-	return kept
 }

@@ -27,11 +27,13 @@ func openShell(t testing.TB, e enginetest.Target) *screen {
 	return s
 }
 
-// says is for a command that is not in the text that is typed for it.
+// says types a command of which the typed text does not have the answer, and waits for
+// that and for the shell's next prompt.
 func (s *screen) says(t testing.TB, command, answer string) {
 	t.Helper()
 	s.enter(command + "\n")
 	s.out.expect(t, answer)
+	s.out.expect(t, "$ ")
 }
 
 func TestBackgroundJobLeavesTheTerminalAlone(t *testing.T) {
@@ -125,7 +127,7 @@ func TestForegroundBeforeTheCommandIsStopped(t *testing.T) {
 		s.out.expect(t, "Stopped")
 		asked.expect(t, "asked")
 		s.enter("fg\n")
-		for deadline := time.Now().Add(waitLimit); s.foreground(t) == shell; time.Sleep(time.Millisecond) {
+		for deadline := enginetest.Deadline(t); s.foreground(t) == shell; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("the job is not in the foreground")
 			}
@@ -172,7 +174,7 @@ func stopped(t testing.TB, e enginetest.Target, token string) {
 		}
 		return list
 	}
-	for deadline := time.Now().Add(waitLimit); len(running()) > 0; time.Sleep(10 * time.Millisecond) {
+	for deadline := enginetest.Deadline(t); len(running()) > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not stopped: %q", running())
 		}
@@ -182,7 +184,7 @@ func stopped(t testing.TB, e enginetest.Target, token string) {
 // sized waits until the terminal of a command has a size.
 func sized(t testing.TB, e enginetest.Target, token, size string) {
 	t.Helper()
-	for deadline := time.Now().Add(waitLimit); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := enginetest.Deadline(t); ; time.Sleep(10 * time.Millisecond) {
 		var got string
 		for _, p := range e.Processes(t, token) {
 			stty := exec.Command("stty", "size", "-F", "/proc/"+strconv.Itoa(p.PID)+"/fd/0")

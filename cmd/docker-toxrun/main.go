@@ -13,9 +13,12 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 
 	"github.com/docker/cli/cli-plugins/metadata"
+	"github.com/sirupsen/logrus"
 
 	toxrun "github.com/toxrun/docker-toxrun"
 )
@@ -33,6 +36,10 @@ func run(args []string, std stdio) int {
 		_, _ = std.out.Write(toxrun.PluginJSON)
 		return 0
 	}
+	// What libraries log is not for the user, net/http's "Unsolicited response received
+	// on idle HTTP channel", say, or what docker's ssh client can't close.
+	log.SetOutput(io.Discard)
+	logrus.SetOutput(io.Discard)
 	hold := holdPipe()
 	defer hold()
 	root, options := newRoot(std)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,40 +10,44 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/toxrun/docker-toxrun/compose/load"
-	"github.com/toxrun/docker-toxrun/compose/loadexec"
 	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
 )
 
-// The tests run the program as the user does: as a process. It is this binary
-// under the program's name, which is on the PATH while the tests run, and so
-// built with the race detector when they are. Beside it is the program that reads
-// Compose files, as its own main would be.
+// The tests run the program as the user does: as a process. It and the one that reads
+// Compose files are built for them, with the race detector when they have it, and are
+// on the PATH while they run. The one that panics is this binary under that name.
 func TestMain(m *testing.M) {
 	// The race detector holds each process back for a second at its end.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	testscript.Main(waiting{m}, map[string]func(){
-		"docker-toxrun":        main,
-		"docker-toxrun-panics": panics,
-		"toxrun-compose":       readsComposeFiles,
-	})
+	testscript.Main(waiting{m}, map[string]func(){"docker-toxrun-panics": panics})
 }
 
-// readsComposeFiles is toxrun-compose.
-func readsComposeFiles() {
-	if err := loadexec.Serve(context.Background(), os.Stdin, os.Stdout, load.Model); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+// buildPrograms puts the programs on the PATH and returns what removes them.
+func buildPrograms() (remove func(), err error) {
+	dir, err := os.MkdirTemp("", "docker-toxrun")
+	if err != nil {
+		return nil, err
 	}
+	remove = func() { os.RemoveAll(dir) }
+	args := []string{"build", "-buildvcs=false", "-o", dir}
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, ".", "../toxrun-compose")...).CombinedOutput(); err != nil {
+		remove()
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	return remove, os.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
 }
 
 // waiting runs more tests at the same time than there are processors: most of them
@@ -52,17 +55,21 @@ func readsComposeFiles() {
 type waiting struct{ *testing.M }
 
 func (w waiting) Run() int {
+	enginetest.Unignore()
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
 	if !given {
 		flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 	}
+	remove, err := buildPrograms()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer remove()
 	return w.M.Run()
 }
-
-// waitLimit is for what is about to happen; only a test that fails waits so long.
-const waitLimit = 20 * time.Second
 
 // needed is how a test ends that lacks what it needs: it is skipped, but fails
 // where CI has asked for all.
@@ -174,7 +181,7 @@ func (tr *transcript) String() string {
 // expect waits until text has been written, and forgets all up to its end.
 func (tr *transcript) expect(t testing.TB, text string) {
 	t.Helper()
-	late := time.After(waitLimit)
+	late := enginetest.Late(t)
 	for {
 		tr.mu.Lock()
 		changed := tr.changed
@@ -223,7 +230,7 @@ func start(t testing.TB, cmd *exec.Cmd) *process {
 		cmd.Process.Kill()
 		select {
 		case <-waited:
-		case <-time.After(waitLimit):
+		case <-enginetest.Late(t):
 			t.Errorf("%q does not end, or its output is held open", cmd.Args)
 		}
 	})
@@ -234,16 +241,16 @@ func start(t testing.TB, cmd *exec.Cmd) *process {
 const failure = -1
 
 // exits waits for the end of the process and fails the test if its exit status is
-// another one, or if it takes longer than limit.
-func (p *process) exits(t testing.TB, status int, limit time.Duration) {
+// another one.
+func (p *process) exits(t testing.TB, status int) {
 	t.Helper()
 	select {
 	case err := <-p.ended:
 		if got := exitStatus(err); got != status && (status != failure || got == 0) {
 			t.Errorf("%q: exit status %d (%v), want %d\nstdout %q\nstderr %q", p.Args, got, err, status, p.out, p.err)
 		}
-	case <-time.After(limit):
-		t.Fatalf("%q: goes on after %v\nstdout %q\nstderr %q", p.Args, limit, p.out, p.err)
+	case <-enginetest.Late(t):
+		t.Fatalf("%q: goes on\nstdout %q\nstderr %q", p.Args, p.out, p.err)
 	}
 }
 

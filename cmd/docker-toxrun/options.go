@@ -10,6 +10,7 @@ import (
 
 	"github.com/docker/cli/cli/flags"
 	"github.com/moby/sys/signal"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/toxrun/docker-toxrun/compose"
@@ -29,10 +30,13 @@ type options struct {
 	noCache          bool
 
 	env, envFiles []string
+	envFrom       envReader // of envFiles
 	user, workdir string
 	privileged    bool
 	tty, noTTY    bool
 	noStdin       bool
+	interactive   bool // as docker exec has it; it changes nothing
+	detach        bool // exec starts the command and leaves it running
 	timeout       time.Duration
 	stopSignal    string
 	stop          os.Signal // stopSignal, or nil
@@ -41,6 +45,7 @@ type options struct {
 	noStandby     bool
 
 	quiet, verbose bool
+	warned         bool // of keys in docker's config.json that there are not
 
 	dockerFlags, targetFlags, runFlags *pflag.FlagSet
 	all                                *pflag.FlagSet // what was parsed
@@ -83,6 +88,14 @@ func newOptions() *options {
 	return o
 }
 
+// addExecHabits gives cmd the short forms that fingers know from docker exec. They
+// are no options of `toxrun --`, where -e is most often tox's.
+func (o *options) addExecHabits(cmd *cobra.Command) {
+	env := o.runFlags.Lookup("env")
+	cmd.Flags().VarP(env.Value, env.Name, "e", env.Usage)
+	cmd.Flags().BoolVarP(&o.interactive, "interactive", "i", false, "taken and not needed: stdin is always passed on")
+}
+
 // composeOwn are the target options that have a variable of Compose's own, which
 // compose reads.
 var composeOwn = map[string]bool{"file": true, "project-name": true, "project-directory": true, "profile": true}
@@ -91,6 +104,7 @@ var composeOwn = map[string]bool{"file": true, "project-name": true, "project-di
 var instead = map[string][]string{
 	"tty":        {"no-tty"},
 	"no-tty":     {"tty"},
+	"timeout":    {"detach"},
 	"standby":    {"no-standby"},
 	"no-standby": {"standby"},
 	"container":  {"service", "index"},
@@ -103,7 +117,7 @@ var instead = map[string][]string{
 func (o *options) complete() error {
 	var errs []error
 	fill := func(f *pflag.Flag) {
-		if f.Changed || composeOwn[f.Name] || slices.ContainsFunc(instead[f.Name], o.all.Changed) {
+		if o.all.Changed(f.Name) || composeOwn[f.Name] || slices.ContainsFunc(instead[f.Name], o.all.Changed) {
 			return
 		}
 		variable := "TOXRUN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
@@ -125,11 +139,18 @@ func (o *options) complete() error {
 		}
 		o.stop = sig
 	}
+	if name := o.empty(); name != "" {
+		errs = append(errs, usage(fmt.Sprintf("--%s is empty", name), "leave it out, or give it a value"))
+	}
 	switch {
 	case len(errs) > 0:
 		return errs[0]
+	case o.interactive && o.noStdin:
+		return usage("--interactive and --no-stdin exclude each other", "")
 	case o.tty && o.noTTY:
 		return usage("--tty and --no-tty exclude each other", "")
+	case o.detach && o.timeout > 0:
+		return usage("--detach and --timeout exclude each other: nobody is there to end the command", "")
 	case o.index < 0:
 		return usage(fmt.Sprintf("--index %d: containers are numbered from 1", o.index), "")
 	case o.standby < 0:
@@ -142,6 +163,23 @@ func (o *options) complete() error {
 		return usage("--container names one container: --service and --index don't go with it", "")
 	}
 	return nil
+}
+
+// empty is the name of an option that was given without a value, or "". Most often
+// that is a script's variable that is not set: what then runs would run elsewhere
+// than was meant.
+func (o *options) empty() string {
+	var name string
+	o.all.Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		if o.dockerFlags.Lookup(f.Name) == nil && slices.Contains(values, "") {
+			name = f.Name
+		}
+	})
+	return name
 }
 
 // query is the part of the options that says which container is wanted.

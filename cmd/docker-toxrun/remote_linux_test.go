@@ -51,7 +51,7 @@ func TestEveryWayToTheEngine(t *testing.T) {
 				cmd := command("sh", "-c", "cat; echo err >&2; exit 7")
 				cmd.Stdin = strings.NewReader("hi")
 				p := start(t, cmd)
-				p.exits(t, 7, waitLimit)
+				p.exits(t, 7)
 				if out, err := p.out.String(), p.err.String(); out != "hi" || err != "err\n" {
 					t.Errorf("stdout %q, stderr %q", out, err)
 				}
@@ -62,7 +62,7 @@ func TestEveryWayToTheEngine(t *testing.T) {
 				sum := sha256.New()
 				cmd.Stdin, cmd.Stdout = bytes.NewReader(data), sum
 				p = start(t, cmd)
-				p.exits(t, 0, waitLimit)
+				p.exits(t, 0)
 				if want := sha256.Sum256(data); !bytes.Equal(sum.Sum(nil), want[:]) {
 					t.Error("what comes back from cat is not what went in")
 				}
@@ -74,7 +74,7 @@ func TestEveryWayToTheEngine(t *testing.T) {
 				p.out.expect(t, "ready\n")
 				syscall.Kill(-p.Process.Pid, syscall.SIGINT) // as ^C does: an ssh must not die of it
 				p.out.expect(t, "trapped\n")
-				p.exits(t, 3, waitLimit)
+				p.exits(t, 3)
 				nothingLeft(t, e, token)
 			})
 		})
@@ -336,7 +336,7 @@ func TestCertificates(t *testing.T) {
 		cmd.Env = env
 		cmd.Stdin = strings.NewReader("secure")
 		p := start(t, cmd)
-		p.exits(t, 0, waitLimit)
+		p.exits(t, 0)
 		if out := p.out.String(); out != "secure" {
 			t.Errorf("stdout %q", out)
 		}
@@ -346,7 +346,7 @@ func TestCertificates(t *testing.T) {
 	cmd := exec.Command("docker-toxrun", "-H", host, "--tls", "exec", "cat")
 	cmd.Env = env
 	p := start(t, cmd)
-	p.exits(t, 125, waitLimit)
+	p.exits(t, 125)
 	if said := p.err.String(); !strings.HasPrefix(said, "toxrun: ") || strings.Count(said, "\n") > 2 {
 		t.Errorf("stderr %q", said)
 	}
@@ -359,7 +359,7 @@ func TestUnreachableOverSSH(t *testing.T) {
 	cmd := exec.Command("docker-toxrun", "-H", fmt.Sprintf("ssh://127.0.0.1:%d", freePort(t)), "--container", "any", "exec", "true")
 	cmd.Env = environment(t, "")
 	p := start(t, cmd)
-	p.exits(t, 125, waitLimit)
+	p.exits(t, 125)
 	if said := p.err.String(); !strings.HasPrefix(said, "toxrun: no docker engine answers: ") || strings.Count(said, "\n") != 2 {
 		t.Errorf("stderr %q", said)
 	}

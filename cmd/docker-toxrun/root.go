@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/docker/cli/cli-plugins/metadata"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/toxrun/docker-toxrun/compose"
 )
 
 // pluginName is the word after docker.
@@ -106,7 +110,7 @@ func (i *ignored) Type() string     { return i.kind }
 // unknownWord is the error for a word that is neither an option nor a command.
 func unknownWord(cmd *cobra.Command, word string) error {
 	name := cmd.CommandPath()
-	hint := fmt.Sprintf("%s -- %s passes it on to the service's command", name, word)
+	hint := fmt.Sprintf("%s exec %s runs it; %[1]s -- %[2]s passes it on to the service's command", name, compose.CommandLine([]string{word}))
 	if near := cmd.SuggestionsFor(word); len(near) > 0 {
 		hint = fmt.Sprintf("did you mean %s %s? %s", name, near[0], hint)
 	}
@@ -130,7 +134,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	if cmd.HasParent() {
 		return usage(text, cmd.CommandPath()+" --help")
 	}
-	return usage(text, fmt.Sprintf("did you mean: %s -- %s", cmd.CommandPath(), strings.Join(given, " ")))
+	return usage(text, fmt.Sprintf("did you mean: %s -- %s", cmd.CommandPath(), compose.CommandLine(given)))
 }
 
 // usage prints the options in groups.
@@ -148,13 +152,22 @@ func (o *options) usage(cmd *cobra.Command) error {
 			}
 		}
 	}
+	own := pflag.NewFlagSet("own", pflag.ContinueOnError)
+	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if o.runFlags.Lookup(f.Name) == nil {
+			own.AddFlag(f)
+		}
+	})
+	howToRun := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	o.runFlags.SortFlags = false
+	o.runFlags.VisitAll(func(f *pflag.Flag) { howToRun.AddFlag(cmd.Flag(f.Name)) }) // with cmd's own short forms
 	groups := []struct {
 		title string
 		flags *pflag.FlagSet
 	}{
-		{"Options", cmd.LocalNonPersistentFlags()},
+		{"Options", own},
 		{"Where to run", o.targetFlags},
-		{"How to run", o.runFlags},
+		{"How to run", howToRun},
 		{"Docker's own", o.dockerFlags},
 	}
 	for _, group := range groups {
@@ -173,16 +186,22 @@ func (o *options) completeService(cmd *cobra.Command, _ []string, _ string) ([]s
 	if o.complete() != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	unfit := func(name string) bool { return visible(name) != name }
+	return slices.DeleteFunc(o.services(cmd.Context()), unfit), cobra.ShellCompDirectiveNoFileComp
+}
+
+// services are the project's, none where they can't be found out.
+func (o *options) services(ctx context.Context) []string {
 	engine, err := findEngine(o.docker)
 	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+		return nil
 	}
 	query, err := o.query(engine.host)
 	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+		return nil
 	}
-	services, _ := o.finder(engine).Services(cmd.Context(), query)
-	return services, cobra.ShellCompDirectiveNoFileComp
+	services, _ := o.finder(engine, messages{quiet: true}).Services(ctx, query)
+	return services
 }
 
 // messages is where toxrun speaks, as the options have it.

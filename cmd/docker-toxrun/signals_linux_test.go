@@ -39,22 +39,23 @@ func TestSignalEndsTheCommand(t *testing.T) {
 		sig    syscall.Signal
 		status int
 	}{
-		"INT":                       {direct, pid, syscall.SIGINT, 3},
-		"TERM":                      {direct, pid, syscall.SIGTERM, 3},
-		"HUP":                       {direct, pid, syscall.SIGHUP, 3},
-		"INT to docker":             {plugin, pid, syscall.SIGINT, 3},
-		"TERM to docker":            {plugin, pid, syscall.SIGTERM, 3},
-		"HUP to docker":             {plugin, pid, syscall.SIGHUP, 129}, // docker dies of it
-		"KILL to docker":            {plugin, pid, syscall.SIGKILL, 137},
-		"INT to docker's group":     {plugin, group, syscall.SIGINT, 3},
-		"TERM to docker's group":    {plugin, group, syscall.SIGTERM, 3},
-		"timeout":                   {append([]string{"timeout", "--preserve-status", "1"}, direct...), nil, 0, 3},
-		"timeout's own status":      {append([]string{"timeout", "1"}, direct...), nil, 0, 124},
-		"timeout in the foreground": {append([]string{"timeout", "--foreground", "--preserve-status", "1"}, direct...), nil, 0, 3},
-		"timeout -s INT":            {append([]string{"timeout", "-s", "INT", "--preserve-status", "1"}, direct...), nil, 0, 3},
+		"INT":                    {direct, pid, syscall.SIGINT, 3},
+		"TERM":                   {direct, pid, syscall.SIGTERM, 3},
+		"HUP":                    {direct, pid, syscall.SIGHUP, 3},
+		"INT to docker":          {plugin, pid, syscall.SIGINT, 3},
+		"TERM to docker":         {plugin, pid, syscall.SIGTERM, 3},
+		"HUP to docker":          {plugin, pid, syscall.SIGHUP, 129}, // docker dies of it
+		"KILL to docker":         {plugin, pid, syscall.SIGKILL, 137},
+		"INT to docker's group":  {plugin, group, syscall.SIGINT, 3},
+		"TERM to docker's group": {plugin, group, syscall.SIGTERM, 3},
+		// Its time is up when its alarm goes off.
+		"timeout":                   {append([]string{"timeout", "--preserve-status", "1h"}, direct...), pid, syscall.SIGALRM, 3},
+		"timeout's own status":      {append([]string{"timeout", "1h"}, direct...), pid, syscall.SIGALRM, 124},
+		"timeout in the foreground": {append([]string{"timeout", "--foreground", "--preserve-status", "1h"}, direct...), pid, syscall.SIGALRM, 3},
+		"timeout -s INT":            {append([]string{"timeout", "-s", "INT", "--preserve-status", "1h"}, direct...), pid, syscall.SIGALRM, 3},
 		// timeout sends its signal twice, and docker may die of the second.
-		"timeout of docker":                   {append([]string{"timeout", "--preserve-status", "1.5"}, plugin...), nil, 0, failure},
-		"timeout of docker in the foreground": {append([]string{"timeout", "--foreground", "--preserve-status", "1.5"}, plugin...), nil, 0, 3},
+		"timeout of docker":                   {append([]string{"timeout", "--preserve-status", "1h"}, plugin...), pid, syscall.SIGALRM, failure},
+		"timeout of docker in the foreground": {append([]string{"timeout", "--foreground", "--preserve-status", "1h"}, plugin...), pid, syscall.SIGALRM, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -70,12 +71,10 @@ func TestSignalEndsTheCommand(t *testing.T) {
 				cmd.Stdout = out.File
 				p := start(t, cmd)
 				out.expect(t, "ready\n")
-				if test.signal != nil {
-					if err := test.signal(p, test.sig); err != nil {
-						t.Fatal(err)
-					}
+				if err := test.signal(p, test.sig); err != nil {
+					t.Fatal(err)
 				}
-				p.exits(t, test.status, 10*time.Second)
+				p.exits(t, test.status)
 				out.expect(t, "trapped\n")
 				gone(t, e, token)
 				if said := p.err.String(); strings.Contains(said, "toxrun: ") {
@@ -89,7 +88,7 @@ func TestSignalEndsTheCommand(t *testing.T) {
 // gone waits until nothing of a command is left in the container.
 func gone(t *testing.T, e enginetest.Target, token string) {
 	t.Helper()
-	for deadline := time.Now().Add(waitLimit); len(e.Processes(t, token)) > 0; time.Sleep(10 * time.Millisecond) {
+	for deadline := enginetest.Deadline(t); len(e.Processes(t, token)) > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			nothingLeft(t, e, token)
 			return
@@ -113,7 +112,7 @@ func file(t *testing.T) written {
 // expect waits until text is in the file.
 func (w written) expect(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(waitLimit); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := enginetest.Deadline(t); ; time.Sleep(10 * time.Millisecond) {
 		content, err := os.ReadFile(w.Name())
 		if err != nil {
 			t.Fatal(err)
@@ -139,7 +138,7 @@ func TestDeafCommandIsKilledAfterTheGrace(t *testing.T) {
 		p.out.expect(t, "ready\n")
 		begin := time.Now()
 		p.Process.Signal(syscall.SIGTERM)
-		p.exits(t, 137, 8*time.Second)
+		p.exits(t, 137)
 		if took := time.Since(begin); took < time.Second {
 			t.Errorf("killed after %v", took)
 		}
@@ -159,7 +158,7 @@ func TestSecondInterruptKillsAtOnce(t *testing.T) {
 		p.out.expect(t, "asked\n")
 		time.Sleep(onceTime) // less would be one interrupt
 		p.Process.Signal(syscall.SIGINT)
-		p.exits(t, 137, 5*time.Second)
+		p.exits(t, 137)
 		nothingLeft(t, e, token)
 	})
 }
@@ -177,7 +176,7 @@ func TestUserSignalsArePassedOn(t *testing.T) {
 		p.Process.Signal(syscall.SIGUSR1)
 		p.out.expect(t, "one\n")
 		p.Process.Signal(syscall.SIGUSR2)
-		p.exits(t, 5, 5*time.Second)
+		p.exits(t, 5)
 	})
 }
 
@@ -193,7 +192,7 @@ func TestSignalWhileTheEngineIsSlow(t *testing.T) {
 	p := start(t, in(t, e, "docker-toxrun", "--stop-grace", "1s", "exec", "true"))
 	asked.expect(t, "asked")
 	p.Process.Signal(syscall.SIGTERM)
-	p.exits(t, 143, 8*time.Second)
+	p.exits(t, 143)
 	if got := p.err.String(); strings.Count(got, "\n") != 1 || !strings.HasPrefix(got, "toxrun: ") {
 		t.Errorf("stderr %q, want one line", got)
 	}
@@ -226,6 +225,6 @@ func TestIgnoredSignalStaysIgnored(t *testing.T) {
 		stdin.Write([]byte("it\n"))
 		p.out.expect(t, "got it\n")
 		stdin.Close()
-		p.exits(t, 5, 5*time.Second)
+		p.exits(t, 5)
 	})
 }

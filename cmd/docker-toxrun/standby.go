@@ -123,7 +123,7 @@ func newKeeper(std stdio) *cobra.Command {
 			if err := json.NewDecoder(std.in).Decode(&want); err != nil {
 				return fmt.Errorf("%s is started by a run that is over: %w", keeperName, err)
 			}
-			e := engine{want.Engine, docker.Endpoint{EndpointMeta: docker.EndpointMeta{Host: want.Engine}}, want.Headers}
+			e := engine{want.Engine, docker.Endpoint{EndpointMeta: docker.EndpointMeta{Host: want.Engine}}, want.Headers, settings{}}
 			connected, err := e.connect(want.APIVersion)
 			if err != nil {
 				return err
@@ -131,7 +131,7 @@ func newKeeper(std stdio) *cobra.Command {
 			defer connected.Close()
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
 			defer stop()
-			logger := log.New(std.err, fmt.Sprintf("%d ", os.Getpid()), log.LstdFlags|log.Lmsgprefix)
+			logger := log.New(visibleLines{std.err}, fmt.Sprintf("%d ", os.Getpid()), log.LstdFlags|log.Lmsgprefix)
 			return standby.Keep(ctx, args[0], connected, want, logger)
 		},
 	}
@@ -159,7 +159,7 @@ standby in x-toxrun; unused for so long, it ends.`,
 			}
 			infos, problem := standby.List(dir)
 			if format == "json" {
-				err = json.NewEncoder(std.out).Encode(append([]standby.Info{}, infos...))
+				err = newJSON(std.out).Encode(append([]standby.Info{}, infos...))
 			} else {
 				err = printKeepers(std.out, infos, time.Now())
 			}
@@ -185,7 +185,7 @@ standby in x-toxrun; unused for so long, it ends.`,
 			for _, container := range args {
 				stopped, err := standby.Stop(dir, container)
 				for _, i := range stopped {
-					fmt.Fprintln(std.out, i.Name)
+					fmt.Fprintln(std.out, visible(i.Name))
 				}
 				if err == nil && container != "" && len(stopped) == 0 {
 					err = fmt.Errorf("container %s has no keeper", container)
@@ -217,7 +217,7 @@ func printKeepers(out io.Writer, infos []standby.Info, now time.Time) error {
 		if i.State != "running" {
 			ends = "in " + short(i.Used.Add(i.Idle).Sub(now))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\t%d\t%d\t%d\n", i.Name, cmp.Or(i.User, "-"), state,
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\t%d\t%d\t%d\n", visible(i.Name), visible(cmp.Or(i.User, "-")), visible(state),
 			short(now.Sub(i.Begun)), short(now.Sub(i.Used)), ends, i.Hits, i.Misses, i.PID)
 	}
 	return table.Flush()

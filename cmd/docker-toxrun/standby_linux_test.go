@@ -27,7 +27,7 @@ type stander struct {
 }
 
 func newStander(t testing.TB, e enginetest.Target) *stander {
-	s := &stander{t, e, environment(t, e.Host, "TOXRUN_CONTAINER="+e.Container, "TOXRUN_STANDBY=1m", "XDG_RUNTIME_DIR="+t.TempDir())}
+	s := &stander{t, e, environment(t, e.Host, "TOXRUN_CONTAINER="+e.Container, "TOXRUN_STANDBY=10m", "XDG_RUNTIME_DIR="+t.TempDir())}
 	t.Cleanup(func() {
 		if out, err := s.run("standby", "stop").CombinedOutput(); err != nil {
 			t.Errorf("standby stop: %v\n%s", err, out)
@@ -54,16 +54,28 @@ func (s *stander) exits5() {
 	var stderr bytes.Buffer
 	cmd.Stdin, cmd.Stderr = strings.NewReader("in"), &stderr
 	out, err := cmd.Output()
-	if exitStatus(err) != 5 || string(out) != "in" || stderr.String() != "err\n" {
+	if exitStatus(err) != 5 || string(out) != "in" || unhurried(stderr.String()) != "err\n" {
 		s.Errorf("%v, stdout %q, stderr %q", err, out, &stderr)
 	}
+}
+
+// unhurried is a text without what toxrun says of an engine that takes long to answer,
+// as one by ssh does on a busy machine.
+func unhurried(text string) string {
+	var rest strings.Builder
+	for line := range strings.Lines(text) {
+		if !strings.Contains(line, "does not answer") && !strings.Contains(line, "answers again") {
+			rest.WriteString(line)
+		}
+	}
+	return rest.String()
 }
 
 // keeper waits for a keeper that is ready, and that is another one than before.
 func (s *stander) keeper(before int) standby.Info {
 	s.Helper()
 	var said []byte
-	for deadline := time.Now().Add(waitLimit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := enginetest.Deadline(s.TB); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		var err error
 		if said, err = s.run("standby", "--format", "json").Output(); err != nil {
 			s.Fatal(err)
@@ -94,6 +106,7 @@ func TestKilledWithStandby(t *testing.T) {
 
 		t.Log("the keeper, between two runs")
 		syscall.Kill(k.PID, syscall.SIGKILL)
+		processEnds(t, k.PID)
 		s.exits5()
 		k = s.keeper(k.PID)
 
@@ -101,9 +114,10 @@ func TestKilledWithStandby(t *testing.T) {
 		p := start(t, s.run("exec", "-n", "sh", "-c", "echo begun; while [ ! -e /tmp/go-on ]; do sleep 0.1; done; exit 6"))
 		p.out.expect(t, "begun\n")
 		syscall.Kill(k.PID, syscall.SIGKILL)
+		processEnds(t, k.PID)
 		s.exits5()
 		e.Exec(t, "touch", "/tmp/go-on")
-		p.exits(t, 6, waitLimit)
+		p.exits(t, 6)
 		e.Exec(t, "rm", "/tmp/go-on")
 		s.exits5()
 		k = s.keeper(k.PID)
@@ -153,15 +167,23 @@ func TestContainerAndEngineKilledWithStandby(t *testing.T) {
 
 	killEngine()
 	p := start(t, s.run("exec", "true"))
-	p.exits(t, 125, waitLimit)
+	p.exits(t, 125)
 	if said := p.err.String(); !strings.Contains(said, "no docker engine answers") {
 		t.Errorf("the user is told %q", said)
 	}
-	for deadline := time.Now().Add(waitLimit); syscall.Kill(k.PID, 0) == nil; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the keeper outlives the engine")
+	processEnds(t, k.PID) // it does not outlive the engine
+}
+
+// processEnds waits for the end of a process; a zombie has ended.
+func processEnds(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := enginetest.Deadline(t); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || bytes.Contains(stat, []byte(") Z ")) {
+			return
 		}
 	}
+	t.Fatalf("process %d is still there", pid)
 }
 
 // A keeper holds nothing of the run that has left it behind: neither its files,
@@ -184,7 +206,7 @@ func TestKeeperStandsAlone(t *testing.T) {
 	}
 	w.Close()
 	k := s.keeper(0)
-	r.SetReadDeadline(time.Now().Add(waitLimit))
+	r.SetReadDeadline(enginetest.Deadline(t))
 	if said, err := io.ReadAll(r); len(said) > 0 || err != nil { // at its end
 		t.Errorf("it has our files: %q, %v", said, err)
 	}

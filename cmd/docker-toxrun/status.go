@@ -49,7 +49,7 @@ func (e timeoutError) Error() string {
 }
 
 // messages is where toxrun speaks for itself, one line each: stderr, never
-// stdout, which is the command's.
+// stdout, which is the command's. What a line quotes of others is made visible.
 type messages struct {
 	io.Writer
 	quiet  bool   // but for errors
@@ -58,7 +58,24 @@ type messages struct {
 
 func (m messages) say(text string) {
 	if !m.quiet {
-		_, _ = io.WriteString(m, "toxrun: "+oneLine(text)+m.ending)
+		_, _ = io.WriteString(m, "toxrun: "+visible(oneLine(text))+m.ending)
+	}
+}
+
+// The colours of a verdict, as a terminal has them (ECMA-48).
+const (
+	green = "\x1b[32m"
+	red   = "\x1b[31m"
+	plain = "\x1b[m"
+)
+
+// verdict says how something ended, in the colour paint where it is not empty.
+func (m messages) verdict(paint, verdict, rest string) {
+	if paint != "" {
+		verdict = paint + verdict + plain
+	}
+	if !m.quiet {
+		_, _ = fmt.Fprintf(m, "toxrun: %s, %s%s", verdict, rest, m.ending)
 	}
 }
 
@@ -72,6 +89,7 @@ func oneLine(text string) string {
 // the command can't have said itself.
 func status(err error, to messages) int {
 	to.quiet = false
+	code := statusFailed
 	exit, timeout, start := (*execproxy.ExitError)(nil), timeoutError(0), (*execproxy.StartError)(nil)
 	signal, lost := (*execproxy.SignalError)(nil), (*execproxy.LostError)(nil)
 	switch {
@@ -87,7 +105,7 @@ func status(err error, to messages) int {
 		return exit.Code
 	case errors.As(err, &start):
 		to.say(start.Error())
-		return start.Code
+		code = start.Code
 	case errors.As(err, &signal):
 		if signal.Cause != "" {
 			to.say(signal.Cause)
@@ -108,9 +126,9 @@ func status(err error, to messages) int {
 	if errors.As(err, &hint) && hint.Hint() != "" {
 		to.hint(hint.Hint())
 	}
-	return statusFailed
+	return code
 }
 
 func (m messages) hint(line string) {
-	_, _ = io.WriteString(m, "hint: "+line+m.ending)
+	_, _ = io.WriteString(m, "hint: "+visible(line)+m.ending)
 }

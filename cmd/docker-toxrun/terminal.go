@@ -40,6 +40,12 @@ func (t *terminal) input() io.Reader {
 	return t.std.in
 }
 
+// colored tells whether what goes to f may be coloured: to a terminal, unless the
+// user does not want it (no-color.org) or the terminal can't.
+func colored(f *os.File) bool {
+	return term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
 // outputs are stdout and stderr. Where both go to the same file they are one
 // writer, so that their order is kept.
 func (t *terminal) outputs() (stdout, stderr io.Writer) {

@@ -111,7 +111,7 @@ func (s *screen) restored(t testing.TB, before unix.Termios) {
 // raw waits until the terminal is in raw mode.
 func (s *screen) raw(t testing.TB) {
 	t.Helper()
-	for deadline := time.Now().Add(waitLimit); s.mode(t).Lflag&unix.ICANON != 0; time.Sleep(time.Millisecond) {
+	for deadline := enginetest.Deadline(t); s.mode(t).Lflag&unix.ICANON != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the terminal is not in raw mode")
 		}
@@ -139,7 +139,7 @@ func TestTerminalHasItsSizeFromTheFirstByte(t *testing.T) {
 		for range 10 {
 			s := openScreen(t)
 			p := s.start(t, in(t, e, "docker-toxrun", "exec", "stty", "size"))
-			p.exits(t, 0, waitLimit)
+			p.exits(t, 0)
 			s.out.expect(t, "40 120\r\n")
 		}
 	})
@@ -155,7 +155,7 @@ func TestTerminalFollowsAResize(t *testing.T) {
 		s.out.expect(t, "40 120\r\n")
 		s.resize(t, 50, 150)
 		s.out.expect(t, "follows\r\n")
-		p.exits(t, 0, waitLimit)
+		p.exits(t, 0)
 	})
 }
 
@@ -182,7 +182,7 @@ func TestEveryKeyArrivesAtOnce(t *testing.T) {
 				s.out.expect(t, "ready")
 				s.enter(test.keys)
 				s.out.expect(t, test.want)
-				p.exits(t, 0, waitLimit)
+				p.exits(t, 0)
 			})
 		})
 	}
@@ -210,7 +210,7 @@ func TestShellOnATerminal(t *testing.T) {
 				s.enter("echo $((6*8))\r")
 				s.out.expect(t, "48\r\n")
 				s.enter("exit 9\r")
-				p.exits(t, 9, waitLimit)
+				p.exits(t, 9)
 				s.restored(t, before)
 			})
 		})
@@ -220,7 +220,7 @@ func TestShellOnATerminal(t *testing.T) {
 // there waits for a process in the container with token in its arguments.
 func there(t testing.TB, e enginetest.Target, token string) {
 	t.Helper()
-	for deadline := time.Now().Add(waitLimit); len(e.Processes(t, token)) == 0; time.Sleep(10 * time.Millisecond) {
+	for deadline := enginetest.Deadline(t); len(e.Processes(t, token)) == 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("no process with %s in the container", token)
 		}
@@ -242,7 +242,7 @@ func TestTerminalIsRestored(t *testing.T) {
 		"SIGTERM":              {args: wait, end: sends(syscall.SIGTERM), status: 143},
 		"SIGHUP":               {args: wait, end: sends(syscall.SIGHUP), status: 129},
 		"dead engine":          {args: wait, end: func(e enginetest.Target, _ *process) { e.Engine.Die() }, status: 125, fake: true},
-		"timeout":              {args: append([]string{"--timeout", "1s"}, wait...), status: 124},
+		"timeout":              {args: append([]string{"--timeout", "4s"}, wait...), status: 124},
 		"container is removed": {args: wait, end: func(e enginetest.Target, _ *process) { e.Engine.Remove(e.Container) }, status: failure, fake: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -265,7 +265,7 @@ func TestTerminalIsRestored(t *testing.T) {
 					}
 					test.end(e, p)
 				}
-				p.exits(t, test.status, 10*time.Second)
+				p.exits(t, test.status)
 				s.restored(t, before)
 			})
 		})
@@ -302,7 +302,7 @@ func TestTerminalIsRestoredAfterAPanic(t *testing.T) {
 				s.resize(t, 10, 10)
 			}
 			s.out.expect(t, "panic: a defect in "+in.function)
-			p.exits(t, 2, waitLimit)
+			p.exits(t, 2)
 			s.restored(t, before)
 		}
 	})
@@ -318,7 +318,7 @@ func TestEnvironmentOnATerminal(t *testing.T) {
 			cmd := in(t, e, append([]string{"docker-toxrun"}, args...)...)
 			cmd.Env = append(cmd.Env, more...)
 			p := s.start(t, cmd)
-			p.exits(t, 0, waitLimit)
+			p.exits(t, 0)
 			s.end()
 			var list []string
 			for line := range strings.Lines(s.out.String()) {
@@ -381,7 +381,7 @@ func TestTerminalOnOneSideIsNone(t *testing.T) {
 				cmd.Stdout = s.tty
 			}
 			p := start(t, cmd)
-			p.exits(t, test.status, waitLimit)
+			p.exits(t, test.status)
 			if said := p.err.String(); said != "" {
 				t.Errorf("%s: stderr %q", name, said)
 			}
@@ -403,7 +403,7 @@ func TestNoColoursIntoAPipe(t *testing.T) {
 		cmd.Stdin = s.tty
 		cmd.Stderr = s.tty
 		p := start(t, cmd)
-		p.exits(t, 0, waitLimit)
+		p.exits(t, 0)
 		if got := out.String(); strings.Contains(got, "COLOR") || strings.Contains(got, "COLUMNS") {
 			t.Errorf("the environment has\n%s", got)
 		}
@@ -436,7 +436,7 @@ func TestInterruptFromTheTerminal(t *testing.T) {
 				s.out.expect(t, "ready")
 				s.enter("\x03")
 				s.out.expect(t, "trapped")
-				p.exits(t, 3, 10*time.Second)
+				p.exits(t, 3)
 				gone(t, e, token)
 				s.restored(t, before)
 			})
@@ -465,7 +465,7 @@ func TestTermToTheForegroundGroup(t *testing.T) {
 				s.out.expect(t, "ready")
 				syscall.Kill(-p.Process.Pid, syscall.SIGTERM)
 				s.out.expect(t, "trapped")
-				p.exits(t, 3, 10*time.Second)
+				p.exits(t, 3)
 				gone(t, e, token)
 				s.restored(t, before)
 			})

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -44,7 +43,7 @@ Keys: Enter runs now, c cancels the run, p pauses, q quits, ? helps.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if dash := cmd.ArgsLenAtDash(); dash > 0 || dash < 0 && len(args) > 0 {
 				return usage(fmt.Sprintf("%q: what the command gets comes after --", args[0]),
-					fmt.Sprintf("%s -- %s", cmd.CommandPath(), strings.Join(args, " ")))
+					fmt.Sprintf("%s -- %s", cmd.CommandPath(), compose.CommandLine(args)))
 			}
 			return nil
 		},
@@ -95,7 +94,7 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 	if w.format != "" && w.format != "json" {
 		return usage(fmt.Sprintf("--format %s: there is only json", w.format), "")
 	}
-	engine, err := findEngine(o.docker)
+	engine, err := until(signals, func() (engine, error) { return findEngine(o.docker) })
 	if err != nil {
 		return err
 	}
@@ -103,7 +102,7 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 	if err != nil {
 		return err
 	}
-	report := &watchReport{to: o.messages(std.err), dir: here, clear: w.clear, notify: w.notify, screen: std.err}
+	report := &watchReport{to: o.messages(std.err), dir: here, clear: w.clear, notify: w.notify, screen: std.err, color: colored(std.err)}
 	if w.format == "json" {
 		report.json = std.out
 	}
@@ -124,7 +123,7 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 
 	ctx, quit := context.WithCancelCause(ctx)
 	defer quit(nil)
-	watcher, err := tree.Start(ctx)
+	watcher, err := until(signals, func() (*watch.Watcher, error) { return tree.Start(ctx) })
 	if err != nil {
 		return err
 	}
@@ -146,6 +145,9 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 	go run.listen(ctx, ended, signals, pressed, commands)
 	go run.look(ctx)
 	report.started(tree.Roots, watcher.Mode())
+	if pressed != nil {
+		report.keys()
+	}
 	err = loop.Follow(ctx, watcher.C)
 	switch {
 	case run.status != nil && *run.status != 0:
@@ -220,7 +222,10 @@ func (w *watching) once(ctx context.Context, batch watch.Batch) error {
 		if err != nil {
 			return err
 		}
-		c, err := w.o.command(w.connected, target, w.screen, w.what)
+		connected := w.connected
+		c, err := untilDone(ctx, func() (*execproxy.Cmd, error) {
+			return w.o.command(connected, target, w.screen, w.what)
+		})
 		if err != nil {
 			w.leave(ctx, target, nil)
 			return err

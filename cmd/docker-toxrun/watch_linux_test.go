@@ -89,7 +89,7 @@ func TestWatchQueueAndIgnore(t *testing.T) {
 					w.err.expect(t, "3\nbegun\n")
 				}
 				w.Process.Signal(syscall.SIGINT)
-				w.exits(t, map[string]int{"queue": 130, "ignore": 0}[policy], 10*time.Second)
+				w.exits(t, map[string]int{"queue": 130, "ignore": 0}[policy])
 				nothingLeft(t, b.Target, b.token)
 			})
 		})
@@ -113,7 +113,7 @@ func TestWatchSignals(t *testing.T) {
 				w := b.watch()
 				w.err.expect(t, "begun")
 				w.Process.Signal(test.sig)
-				w.exits(t, test.status, 10*time.Second)
+				w.exits(t, test.status)
 				nothingLeft(t, b.Target, b.token)
 			})
 		})
@@ -238,7 +238,7 @@ func held(t testing.TB, pid int) (files, watches int) {
 	return files, watches
 }
 
-// 200 rounds of change and restart leave nothing behind.
+// 100 rounds of change and restart leave nothing behind.
 func TestWatchLeavesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, alone+"\necho begun; wait $one", false)
@@ -255,15 +255,16 @@ func TestWatchLeavesNothing(t *testing.T) {
 		w.skip("run-started")
 		w.err.expect(t, "begun")
 	}
+	var processes int // the most of any of these rounds: a look may come before the run has started all of its own
 	for i := range 10 {
 		round(i)
+		processes = max(processes, len(b.Processes(t, b.token)))
 	}
 	files, watches := held(t, w.Process.Pid)
-	processes := len(b.Processes(t, b.token))
-	for i := range 190 {
+	for i := range 40 {
 		round(i + 10)
 	}
-	for deadline := time.Now().Add(waitLimit); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := enginetest.Deadline(t); ; time.Sleep(10 * time.Millisecond) {
 		f, i := held(t, w.Process.Pid)
 		p := len(b.Processes(t, b.token))
 		if f <= files+1 && i == watches && p <= processes {
@@ -287,6 +288,7 @@ func eachScreen(t *testing.T, script string, args []string, body func(t *testing
 		s := openScreen(t)
 		before := s.mode(t)
 		p := s.start(t, b.command(args...))
+		s.out.expect(t, "toxrun: press ? for the keys\r\n")
 		s.out.expect(t, "begun\r\n")
 		s.raw(t)
 		body(t, b, s, p)
@@ -299,20 +301,20 @@ func TestWatchKeys(t *testing.T) {
 	once := `echo begun; exit 3`
 	t.Run("Enter and q", func(t *testing.T) {
 		eachScreen(t, once, nil, func(t *testing.T, b *bench, s *screen, p *process) {
-			s.out.expect(t, "fail, exit status 3")
+			s.out.expect(t, "toxrun: \x1b[31mfail, exit status 3\x1b[m, ")
 			s.enter("\r")
 			s.out.expect(t, "begun\r\n")
 			s.out.expect(t, "fail, exit status 3")
 			s.enter("?")
 			s.out.expect(t, "Enter: run now")
 			s.enter("q")
-			p.exits(t, 3, waitLimit)
+			p.exits(t, 3)
 		})
 	})
 	t.Run("q in a run", func(t *testing.T) {
 		eachScreen(t, endless, nil, func(t *testing.T, b *bench, s *screen, p *process) {
 			s.enter("q")
-			p.exits(t, 0, waitLimit)
+			p.exits(t, 0)
 			nothingLeft(t, b.Target, b.token)
 		})
 	})
@@ -325,7 +327,7 @@ func TestWatchKeys(t *testing.T) {
 			s.out.expect(t, "a.py changed: running sh")
 			s.out.expect(t, "begun\r\n")
 			s.enter("\x03")
-			p.exits(t, 130, waitLimit)
+			p.exits(t, 130)
 			nothingLeft(t, b.Target, b.token)
 		})
 	})
@@ -343,7 +345,7 @@ func TestWatchKeys(t *testing.T) {
 			s.out.expect(t, "b.py changed: running")
 			s.out.expect(t, "fail, exit status 3")
 			s.enter("\x03")
-			p.exits(t, 3, waitLimit)
+			p.exits(t, 3)
 		})
 	})
 	// The command does not heed its end: the second ^C kills it.
@@ -356,7 +358,7 @@ func TestWatchKeys(t *testing.T) {
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
-				p.exits(t, 130, 8*time.Second)
+				p.exits(t, 130)
 			}()
 			for { // signals that come within 100 ms are one
 				select {
@@ -378,7 +380,7 @@ func TestWatchLeavesStdinAlone(t *testing.T) {
 		cmd := b.command("--exit-on-fail")
 		cmd.Stdin = strings.NewReader("q\n?\n")
 		p := start(t, cmd)
-		p.exits(t, 3, waitLimit)
+		p.exits(t, 3)
 		if text := p.err.String(); strings.Contains(text, "Enter") {
 			t.Errorf("stdin was read: %q", text)
 		}
@@ -389,7 +391,7 @@ func TestWatchLeavesStdinAlone(t *testing.T) {
 		s.out.expect(t, "fail, exit status 3")
 		s.restored(t, before)
 		p.Process.Signal(syscall.SIGTERM)
-		p.exits(t, 3, waitLimit)
+		p.exits(t, 3)
 	})
 }
 
@@ -412,12 +414,12 @@ func TestWatchSuspend(t *testing.T) {
 		s.out.expect(t, "fg\r\ndocker-toxrun")
 		s.raw(t)
 		s.enter("\r")
-		s.out.expect(t, "toxrun: pass")
+		s.out.expect(t, "toxrun: \x1b[32mpass\x1b[m, ")
 		suspended()
 		b.put("a.py", "1") // is seen afterwards
 		s.enter("fg\n")
 		s.out.expect(t, "a.py changed")
-		s.out.expect(t, "toxrun: pass")
+		s.out.expect(t, "toxrun: \x1b[32mpass\x1b[m, ")
 		s.enter("?")
 		s.out.expect(t, "run now")
 		s.enter("q")

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/toxrun/docker-toxrun/compose"
 )
 
 // A watchReport tells what a watch does: a status line each on stderr or, with
@@ -16,8 +17,8 @@ type watchReport struct {
 	json io.Writer // nil: lines
 	dir  string    // the user's, for shorter paths
 
-	clear, notify bool
-	screen        io.Writer // of clear and notify: stderr
+	clear, notify, color bool
+	screen               io.Writer // of clear and notify: stderr
 }
 
 // A watchEvent is one object of --format json. Which fields there are depends on
@@ -44,7 +45,7 @@ func (r *watchReport) emit(e watchEvent, line string) {
 		return
 	}
 	e.Time = time.Now().Format("2006-01-02T15:04:05.000Z07:00")
-	to := json.NewEncoder(r.json) // which makes one Write of it
+	to := newJSON(r.json) // which makes one Write of it
 	to.SetEscapeHTML(false)
 	_ = to.Encode(e)
 }
@@ -52,6 +53,13 @@ func (r *watchReport) emit(e watchEvent, line string) {
 func (r *watchReport) started(roots []string, mode string) {
 	r.emit(watchEvent{Event: "started", Paths: roots, Mode: mode},
 		fmt.Sprintf("watching %s (%s)", r.list(roots, len(roots)), mode))
+}
+
+// keys tells that there are some. Which, they tell themselves.
+func (r *watchReport) keys() {
+	if r.json == nil {
+		r.to.say("press ? for the keys")
+	}
 }
 
 func (r *watchReport) changed(paths []string, count int) {
@@ -63,10 +71,7 @@ func (r *watchReport) runStarted(paths []string, count int, command []string, co
 	if r.clear && r.json == nil {
 		_, _ = io.WriteString(r.screen, "\x1b[H\x1b[2J\x1b[3J")
 	}
-	line := "running"
-	for _, arg := range command {
-		line += " " + printable(arg)
-	}
+	line := "running " + compose.CommandLine(command)
 	if count > 0 {
 		line = r.list(paths, count) + " changed: " + line
 	}
@@ -79,8 +84,17 @@ func (r *watchReport) runEnded(status int, took time.Duration) {
 		verdict = fmt.Sprintf("fail, exit status %d", status)
 	}
 	milliseconds := took.Milliseconds()
-	r.emit(watchEvent{Event: "run-ended", Status: &status, Milliseconds: &milliseconds},
-		fmt.Sprintf("%s, %s", verdict, brief(took)))
+	r.emit(watchEvent{Event: "run-ended", Status: &status, Milliseconds: &milliseconds}, "")
+	if r.json == nil {
+		paint := ""
+		switch {
+		case r.color && status == 0:
+			paint = green
+		case r.color:
+			paint = red
+		}
+		r.to.verdict(paint, verdict, brief(took))
+	}
 	if r.notify {
 		fmt.Fprintf(r.screen, "\x1b]9;toxrun: %s\x07\a", verdict)
 	}

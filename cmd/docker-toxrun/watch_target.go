@@ -25,10 +25,10 @@ type watched struct {
 	report *watchReport
 
 	mu        sync.Mutex
-	target    *compose.Target // nil: to be looked up
-	connected *client.Client  // for the target
-	told      string          // why it is waited for, as the user was told
-	busy      bool            // a command runs in it, and tells by itself
+	target    *compose.Target   // nil: to be looked up
+	connected *execproxy.Client // for the target
+	told      string            // why it is waited for, as the user was told
+	busy      bool              // a command runs in it, and tells by itself
 }
 
 // waitTime is how often a watch looks for a container that is not there.
