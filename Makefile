@@ -4,7 +4,7 @@ GO ?= go
 # Without git, or in a checkout that git does not trust, there is nothing to stamp.
 BUILDVCS := $(shell git status >/dev/null 2>&1 || echo -buildvcs=false)
 
-.PHONY: build install uninstall setup demo test test-plain test-standby bench lint
+.PHONY: build install uninstall setup demo test test-plain test-standby test-engines bench lint
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath $(BUILDVCS) -o bin/ ./cmd/...
@@ -33,15 +33,25 @@ test: setup
 	$(GO) vet ./...
 	@$(MAKE) --no-print-directory -j2 test-plain test-standby
 
-GOTEST = TOXRUN_TEST_ENGINE=required CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 8m
+# Most tests wait for processes: more of them than there are processors run at a time.
+GOTEST = TOXRUN_TEST_ENGINE=required CGO_ENABLED=1 $(GO) test -race -count=1 -parallel 4 -timeout 30m
 
+# The one that takes longest is first, the one that waits most second.
 test-plain:
-	$(GOTEST) ./...
+	$(GOTEST) ./cmd/docker-toxrun ./watch ./...
 
-# What a run does, once more with every command in an exec that was waiting. What is
-# about these anyway need not run twice.
+# What a run does, once more with every command in an exec that was waiting: all of it
+# on the Engine made for tests, and on the real one what is another exec's there. What
+# is about spares anyway need not run twice.
 test-standby:
-	TOXRUN_TEST_STANDBY=1 $(GOTEST) -skip 'Preload|Interpreter|Import|Spare|Fuzz' ./execproxy
+	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '/^fake' -skip 'Preload|Interpreter|Import|Spare|Fuzz' ./execproxy
+	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '^Test(ExitStatusComesBack|StreamsStayApart|OutputIsLive|StdinReachesItsEnd|BigStreams|SignalEndsTheWholeFamily|ContainerThatGoesAway)/' ./execproxy
+
+# The core of it, and the demo, on the Engines of Debian's later releases, with tox 4.
+# They are unpacked, and nothing is installed. It needs root, and is not part of CI.
+test-engines: setup build
+	@scripts/cc.sh
+	@scripts/engines.sh
 
 # docs/benchmarks.md, about 15 minutes on a machine that does nothing else; with
 # BENCH="-quick -o bin/benchmarks.md" to try it out. All flags: internal/bench.

@@ -82,10 +82,11 @@ fi
 log=/var/log/toxrun-dockerd.log
 
 # start [OPTION]...: a dockerd that outlives this script, and holds none of its
-# files. With legacy set, it finds the older iptables first.
+# files. With legacy set, it finds the older iptables first. What it ignored, as HUP
+# under nohup, would be ignored in all its containers.
 start() {
 	: >"$log"
-	PATH=${legacy:+$legacy:}$PATH setsid dockerd "$@" >>"$log" 2>&1 </dev/null &
+	PATH=${legacy:+$legacy:}$PATH setsid env --default-signal dockerd "$@" >>"$log" 2>&1 </dev/null &
 	if wait_for 90 $!; then
 		say "started dockerd${1:+ $*}, its log is $log"
 		exit 0

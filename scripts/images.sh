@@ -183,13 +183,9 @@ debian() {
 	[ "$(id -u)" = 0 ] || die "toxrun-test:debian is made with debootstrap, which needs root"
 	say "making toxrun-test:debian with debootstrap: about a minute"
 	# The suite and the mirror are this machine's own, else debootstrap's.
-	suite=bookworm mirror=
-	if [ "$(os_release ID)" = debian ]; then
-		suite=$(os_release VERSION_CODENAME)
-		# shellcheck disable=SC2016 # apt-get fills these in
-		mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-			awk -v s="$suite" '$1 ~ /^https?:/ && $2 == s && $3 == "main" { print $1; exit }')
-	fi
+	suite=bookworm
+	[ "$(os_release ID)" != debian ] || suite=$(os_release VERSION_CODENAME)
+	mirror=$("$root/scripts/mirror.sh")
 	d=$tmp/root.debian
 	# What debootstrap mounts goes with its mount namespace, whatever happens.
 	# shellcheck disable=SC2086 # an empty mirror is no argument
