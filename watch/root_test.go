@@ -75,14 +75,10 @@ func TestARootThatIsAFile(t *testing.T) {
 	tree(t, dir, "tox.ini", "real/setup.cfg", "pyproject.toml")
 	must(t, os.Symlink("real/setup.cfg", filepath.Join(dir, "setup.cfg")))
 	w := watch(t, dir, Tree{Roots: []string{filepath.Join(dir, "tox.ini"), filepath.Join(dir, "setup.cfg")}, Ignore: []string{"*"}})
-	begin := time.Now()
 	sh(t, dir, "echo 2 >pyproject.toml; sed -i s/i/I/ tox.ini")
 	w.expect("~tox.ini")
 	sh(t, dir, "echo 2 >real/setup.cfg; echo >real/other")
 	w.expect("~setup.cfg")
-	if took := time.Since(begin); took > rootPoll/2 {
-		t.Errorf("two changes seen after %v", took)
-	}
 	sh(t, dir, "rm tox.ini; chmod 600 real/setup.cfg")
 	w.expect("-tox.ini")
 	sh(t, dir, "echo 1 >pyproject.toml; echo 3 >tox.ini; ln -sf pyproject.toml setup.cfg")
