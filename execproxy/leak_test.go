@@ -38,7 +38,7 @@ func descriptors(t *testing.T) int {
 func TestManyRunsLeaveNothing(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		runs, parallel := 500, 50
-		if e.Name == "real" || withSpares { // which takes the Engine five times as long, or twice
+		if e.Name == "real" { // which takes five times as long
 			runs, parallel = 100, 20
 		}
 		token := number()

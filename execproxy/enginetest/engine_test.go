@@ -434,7 +434,7 @@ func TestLaterEngine(t *testing.T) {
 		if got := inspect(t, e, id).String(); got != "running false, exit code 3, pid set" {
 			t.Errorf("inspect: %s", got)
 		}
-		a.Conn.SetReadDeadline(time.Now().Add(time.Second)) // 2 s are over
+		a.Conn.SetReadDeadline(Deadline(t))
 		readAll(t, a)
 	})
 	t.Run("media type", func(t *testing.T) {

@@ -73,7 +73,7 @@ func (b *box) kill() error {
 // freeze stops every process of the container, thaw lets them go on.
 func (b *box) freeze() error {
 	stopped := func(p Process) bool { return p.state == 'T' }
-	tries := 0
+	tries, calm := 0, 0
 	return b.until("stop", func(list []Process) bool {
 		running := slices.DeleteFunc(slices.Clone(list), stopped)
 		for _, p := range running {
@@ -86,7 +86,11 @@ func (b *box) freeze() error {
 				continueProcess(p.PID)
 			}
 		}
-		return len(running) == 0
+		// Of what starts during a look at the processes, the next one tells.
+		if calm++; len(running) > 0 {
+			calm = 0
+		}
+		return calm == 2
 	})
 }
 
@@ -106,7 +110,7 @@ func (b *box) thaw() error {
 // until calls f with the container's processes until it returns true: while it
 // looks at them, they may have children.
 func (b *box) until(what string, f func([]Process) bool) error {
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		list, err := b.members()
 		if err != nil || f(list) {
 			return err

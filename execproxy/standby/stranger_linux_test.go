@@ -51,7 +51,7 @@ func beStranger(dir, what string, want []byte) {
 		}
 		os.Chmod(os.Getenv("SOCKET"), 0o777)
 		fmt.Println("listens")
-		listener.(*net.UnixListener).SetDeadline(time.Now().Add(time.Minute))
+		listener.(*net.UnixListener).SetDeadline(time.Now().Add(10 * time.Minute))
 		conn, err := listener.Accept()
 		if err != nil {
 			panic(err)
