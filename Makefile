@@ -44,7 +44,7 @@ test-plain:
 # on the Engine made for tests, and on the real one what is another exec's there. What
 # is about spares anyway need not run twice.
 test-standby:
-	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '/^fake' -skip 'Preload|Interpreter|Import|Spare|Fuzz' ./execproxy
+	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '/^fake' -skip 'Preload|Interpreter|Import|Spare|ManyRuns|Fuzz' ./execproxy
 	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '^Test(ExitStatusComesBack|StreamsStayApart|OutputIsLive|StdinReachesItsEnd|BigStreams|SignalEndsTheWholeFamily|ContainerThatGoesAway)/' ./execproxy
 
 # The core of it, and the demo, on the Engines of Debian's later releases, with tox 4.

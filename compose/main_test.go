@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -49,14 +50,23 @@ func needEngine(t *testing.T) *client.Client {
 	if _, err := c.Ping(t.Context()); err != nil {
 		missing("no Engine: %v", err)
 	}
-	if out, err := exec.Command("docker", "compose", "version").CombinedOutput(); err != nil {
-		missing("no docker compose: %v: %s", err, out)
+	if err := dockerCompose(); err != nil {
+		missing("no docker compose: %v", err)
 	}
 	if _, err := c.ImageInspect(t.Context(), image); err != nil {
 		missing("no image (run scripts/images.sh): %v", err)
 	}
 	return c
 }
+
+// dockerCompose is an error where there is none.
+var dockerCompose = sync.OnceValue(func() error {
+	out, err := exec.Command("docker", "compose", "version").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+})
 
 // A project is a directory with Compose files, and a caller in it.
 type project struct {
@@ -105,7 +115,7 @@ func (p *project) name() string { return filepath.Base(p.dir) }
 func (p *project) expand(s string) string {
 	return strings.NewReplacer(
 		"NAME", p.name(),
-		"STANDARD", "{image: '"+image+"', command: [sleep, '3600'], network_mode: none, stop_grace_period: 0s}",
+		"STANDARD", "{image: '"+image+"', command: [sleep, '3600'], network_mode: host, stop_grace_period: 0s}",
 	).Replace(s)
 }
 

@@ -109,7 +109,7 @@ func mortalEngine(t *testing.T) (e enginetest.Target, kill func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithDeadline(t.Context(), enginetest.Deadline(t))
 	defer cancel()
 	for { // until it answers
 		_, err := c.Ping(ctx)

@@ -23,9 +23,10 @@ import (
 	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
 )
 
-// The tests run the program as the user does: as a process. It and the one that reads
-// Compose files are built for them, with the race detector when they have it, and are
-// on the PATH while they run. The one that panics is this binary under that name.
+// The tests run the program as the user does: as a process. It is built for them, with
+// the race detector when they have it, as is the one that reads Compose files, without:
+// the tests of compose/load look for races there. Both are on the PATH while they run.
+// The one that panics is this binary under that name.
 func TestMain(m *testing.M) {
 	// The race detector holds each process back for a second at its end.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
@@ -39,13 +40,16 @@ func buildPrograms() (remove func(), err error) {
 		return nil, err
 	}
 	remove = func() { os.RemoveAll(dir) }
-	args := []string{"build", "-buildvcs=false", "-o", dir}
+	build := []string{"build", "-buildvcs=false", "-o", dir}
+	race := "-race=false"
 	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-		args = append(args, "-race")
+		race = "-race"
 	}
-	if out, err := exec.Command("go", append(args, ".", "../toxrun-compose")...).CombinedOutput(); err != nil {
-		remove()
-		return nil, fmt.Errorf("%w: %s", err, out)
+	for _, args := range [][]string{{race, "."}, {"../toxrun-compose"}} {
+		if out, err := exec.Command("go", slices.Concat(build, args)...).CombinedOutput(); err != nil {
+			remove()
+			return nil, fmt.Errorf("%w: %s", err, out)
+		}
 	}
 	return remove, os.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
 }

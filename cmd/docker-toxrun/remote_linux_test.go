@@ -39,44 +39,42 @@ func TestEveryWayToTheEngine(t *testing.T) {
 	for name, reach := range map[string]way{"unix": overUnix, "tcp": overTCP, "tls": overTLS, "ssh": overSSH} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
-				t.Parallel()
-				env := reach(t, e)
-				command := func(args ...string) *exec.Cmd {
-					cmd := in(t, e, append([]string{"docker-toxrun", "exec"}, args...)...)
-					cmd.Env = append(cmd.Env, env...)
-					return cmd
-				}
+			e := enginetest.Real(t, enginetest.DefaultImage)
+			env := reach(t, e)
+			command := func(args ...string) *exec.Cmd {
+				cmd := in(t, e, append([]string{"docker-toxrun", "exec"}, args...)...)
+				cmd.Env = append(cmd.Env, env...)
+				return cmd
+			}
 
-				cmd := command("sh", "-c", "cat; echo err >&2; exit 7")
-				cmd.Stdin = strings.NewReader("hi")
-				p := start(t, cmd)
-				p.exits(t, 7)
-				if out, err := p.out.String(), p.err.String(); out != "hi" || err != "err\n" {
-					t.Errorf("stdout %q, stderr %q", out, err)
-				}
+			cmd := command("sh", "-c", "cat; echo err >&2; exit 7")
+			cmd.Stdin = strings.NewReader("hi")
+			p := start(t, cmd)
+			p.exits(t, 7)
+			if out, err := p.out.String(), p.err.String(); out != "hi" || err != "err\n" {
+				t.Errorf("stdout %q, stderr %q", out, err)
+			}
 
-				data := make([]byte, 10<<20)
-				rand.Read(data)
-				cmd = command("cat")
-				sum := sha256.New()
-				cmd.Stdin, cmd.Stdout = bytes.NewReader(data), sum
-				p = start(t, cmd)
-				p.exits(t, 0)
-				if want := sha256.Sum256(data); !bytes.Equal(sum.Sum(nil), want[:]) {
-					t.Error("what comes back from cat is not what went in")
-				}
+			data := make([]byte, 10<<20)
+			rand.Read(data)
+			cmd = command("cat")
+			sum := sha256.New()
+			cmd.Stdin, cmd.Stdout = bytes.NewReader(data), sum
+			p = start(t, cmd)
+			p.exits(t, 0)
+			if want := sha256.Sum256(data); !bytes.Equal(sum.Sum(nil), want[:]) {
+				t.Error("what comes back from cat is not what went in")
+			}
 
-				token := number()
-				cmd = command("sh", "-c", family, "sh", token)
-				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-				p = start(t, cmd)
-				p.out.expect(t, "ready\n")
-				syscall.Kill(-p.Process.Pid, syscall.SIGINT) // as ^C does: an ssh must not die of it
-				p.out.expect(t, "trapped\n")
-				p.exits(t, 3)
-				nothingLeft(t, e, token)
-			})
+			token := number()
+			cmd = command("sh", "-c", family, "sh", token)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			p = start(t, cmd)
+			p.out.expect(t, "ready\n")
+			syscall.Kill(-p.Process.Pid, syscall.SIGINT) // as ^C does: an ssh must not die of it
+			p.out.expect(t, "trapped\n")
+			p.exits(t, 3)
+			nothingLeft(t, e, token)
 		})
 	}
 }
