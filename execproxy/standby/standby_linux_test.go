@@ -214,14 +214,15 @@ func TestKeeperEnds(t *testing.T) {
 			}
 		})
 		t.Run("never under a run", func(t *testing.T) {
-			k := keep(t, e, c, 300*time.Millisecond)
+			const idle = 2 * time.Second // for this test to take the spare
+			k := keep(t, e, c, idle)
 			k.is("ready")
 			lease := k.take(true)
 			defer lease.Spare.Close()
 			select {
 			case <-k.done:
 				t.Error("it has ended")
-			case <-time.After(3 * 300 * time.Millisecond):
+			case <-time.After(2 * idle):
 			}
 			lease.Done()
 			k.ends()

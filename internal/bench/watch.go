@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// measureWatch measures from a save to the first byte that the command writes.
+// measureWatch measures from a save to the first byte that the command writes, and what
+// the start takes in a large tree.
 func (b *bench) measureWatch(ctx context.Context) (results []*result, err error) {
 	if _, err := exec.LookPath("entr"); err != nil {
 		return nil, fmt.Errorf("%w: scripts/entr.sh installs it", err)
@@ -30,7 +31,11 @@ func (b *bench) measureWatch(ctx context.Context) (results []*result, err error)
 		}
 		results = append(results, r)
 	}
-	return results, nil
+	r, err := b.measureTree(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return append(results, r), nil
 }
 
 // saveInPlace is what an editor does that keeps the file.
