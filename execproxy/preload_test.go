@@ -30,6 +30,16 @@ func eachPython(t *testing.T, body func(t *testing.T, e enginetest.Target)) {
 	})
 }
 
+// onePython runs body on the engine made for tests with this machine's Python, and
+// without that in the image: what it is about is the script's and the interpreter's.
+func onePython(t *testing.T, body func(t *testing.T, e enginetest.Target)) {
+	if _, err := os.Stat("/usr/bin/python3"); err == nil {
+		t.Run("fake", func(t *testing.T) { body(t, enginetest.Fake(t, enginetest.Container{})) })
+		return
+	}
+	t.Run("real-debian", func(t *testing.T) { body(t, enginetest.Real(t, "toxrun-test:debian")) })
+}
+
 // A scripts is a directory in a container with console scripts and the module
 // witness, for the preload of theirs.
 type scripts struct {
@@ -208,7 +218,7 @@ func TestPreloadedScriptIsLikeAnyOther(t *testing.T) {
 // Whatever way the first line names the interpreter, and with whatever flags.
 func TestPreloadTakesTheInterpreterOfTheScript(t *testing.T) {
 	t.Parallel()
-	eachPython(t, func(t *testing.T, e enginetest.Target) {
+	onePython(t, func(t *testing.T, e enginetest.Target) {
 		s := newScripts(t, e)
 		s.Exec(t, "ln", "-s", python, s.dir+"/python 3")
 		s.Exec(t, "ln", "-s", python, s.dir+"/python3")
@@ -292,7 +302,7 @@ func TestInterpreterBecomesAnyCommand(t *testing.T) {
 // What has changed since the import is imported anew.
 func TestChangeAfterTheImportIsSeen(t *testing.T) {
 	t.Parallel()
-	eachPython(t, func(t *testing.T, e enginetest.Target) {
+	onePython(t, func(t *testing.T, e enginetest.Target) {
 		for name, test := range map[string]struct {
 			file, text, want string
 		}{
@@ -331,7 +341,7 @@ func TestChangeAfterTheImportIsSeen(t *testing.T) {
 // Where the import can't be made beforehand, the spare is a shell and says why.
 func TestPreloadThatCannotBeIsAPlainSpare(t *testing.T) {
 	t.Parallel()
-	eachPython(t, func(t *testing.T, e enginetest.Target) {
+	onePython(t, func(t *testing.T, e enginetest.Target) {
 		s := newScripts(t, e)
 		for name, text := range map[string]string{
 			"prints": "print('hello')", "prints_bytes": "import os; os.write(1, b'x')", "complains": "import warnings; warnings.warn('careful')",

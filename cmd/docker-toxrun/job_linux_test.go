@@ -41,7 +41,7 @@ func TestBackgroundJobLeavesTheTerminalAlone(t *testing.T) {
 	for name, program := range map[string]string{"direct": "docker-toxrun", "docker": "docker toxrun"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+			engineFor(program)(t, func(t *testing.T, e enginetest.Target) {
 				t.Parallel()
 				s := openShell(t, e)
 				before := s.mode(t)
@@ -86,7 +86,7 @@ func TestSuspendAndForeground(t *testing.T) {
 	for name, program := range map[string]string{"direct": "docker-toxrun -T", "docker": "docker toxrun -T"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+			engineFor(program)(t, func(t *testing.T, e enginetest.Target) {
 				t.Parallel()
 				s := openShell(t, e)
 				token := number()

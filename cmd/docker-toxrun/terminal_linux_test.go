@@ -194,7 +194,7 @@ func TestShellOnATerminal(t *testing.T) {
 	for _, args := range [][]string{{"docker-toxrun", "shell"}, {"docker", "toxrun", "shell"}} {
 		t.Run(args[0], func(t *testing.T) {
 			t.Parallel()
-			enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+			engineFor(args[0])(t, func(t *testing.T, e enginetest.Target) {
 				t.Parallel()
 				s := openScreen(t)
 				before := s.mode(t)
@@ -234,21 +234,20 @@ func TestTerminalIsRestored(t *testing.T) {
 		args   []string
 		end    func(enginetest.Target, *process)
 		status int
-		fake   bool
 	}{
 		"normal end":           {args: []string{"exec", "sh", "-c", "echo ready; exit 3"}, status: 3},
 		"missing command":      {args: []string{"exec", "no-such-program"}, status: 127},
 		"interrupt":            {args: wait, end: sends(syscall.SIGINT), status: 130},
 		"SIGTERM":              {args: wait, end: sends(syscall.SIGTERM), status: 143},
 		"SIGHUP":               {args: wait, end: sends(syscall.SIGHUP), status: 129},
-		"dead engine":          {args: wait, end: func(e enginetest.Target, _ *process) { e.Engine.Die() }, status: 125, fake: true},
+		"dead engine":          {args: wait, end: func(e enginetest.Target, _ *process) { e.Engine.Die() }, status: 125},
 		"timeout":              {args: append([]string{"--timeout", "4s"}, wait...), status: 124},
-		"container is removed": {args: wait, end: func(e enginetest.Target, _ *process) { e.Engine.Remove(e.Container) }, status: failure, fake: true},
+		"container is removed": {args: wait, end: func(e enginetest.Target, _ *process) { e.Engine.Remove(e.Container) }, status: failure},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			each := enginetest.Each
-			if test.fake {
+			if test.status != 130 {
 				each = fakeOnly
 			}
 			each(t, func(t *testing.T, e enginetest.Target) {
@@ -272,8 +271,24 @@ func TestTerminalIsRestored(t *testing.T) {
 	}
 }
 
+// fakeOnly and realOnly are half of [enginetest.Each]: for one of several tests that
+// differ in what docker or toxrun does, and not in what the Engine does.
 func fakeOnly(t *testing.T, body func(t *testing.T, e enginetest.Target)) {
+	t.Helper()
 	t.Run("fake", func(t *testing.T) { body(t, enginetest.Fake(t, enginetest.Container{})) })
+}
+
+func realOnly(t *testing.T, body func(t *testing.T, e enginetest.Target)) {
+	t.Helper()
+	t.Run("real", func(t *testing.T) { body(t, enginetest.Real(t, enginetest.DefaultImage)) })
+}
+
+// engineFor is realOnly for docker-toxrun alone, and fakeOnly where docker is in front.
+func engineFor(program string) func(*testing.T, func(*testing.T, enginetest.Target)) {
+	if strings.HasPrefix(program, "docker-toxrun") {
+		return realOnly
+	}
+	return fakeOnly
 }
 
 func sends(sig syscall.Signal) func(enginetest.Target, *process) {
@@ -427,7 +442,7 @@ func TestInterruptFromTheTerminal(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+			engineFor(name)(t, func(t *testing.T, e enginetest.Target) {
 				t.Parallel()
 				token := number()
 				s := openScreen(t)
@@ -456,7 +471,7 @@ func TestTermToTheForegroundGroup(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+			engineFor(name)(t, func(t *testing.T, e enginetest.Target) {
 				t.Parallel()
 				token := number()
 				s := openScreen(t)
@@ -485,7 +500,7 @@ func TestClosedWindow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+			engineFor(name)(t, func(t *testing.T, e enginetest.Target) {
 				t.Parallel()
 				token := number()
 				s := openScreen(t)

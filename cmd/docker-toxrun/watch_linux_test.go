@@ -109,7 +109,11 @@ func TestWatchSignals(t *testing.T) {
 		"HUP":  {syscall.SIGHUP, 129},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachBench(t, endless, func(t *testing.T, b *bench) {
+			each := fakeBench
+			if test.sig == syscall.SIGINT {
+				each = eachBench
+			}
+			each(t, endless, func(t *testing.T, b *bench) {
 				w := b.watch()
 				w.err.expect(t, "begun")
 				w.Process.Signal(test.sig)
@@ -119,13 +123,13 @@ func TestWatchSignals(t *testing.T) {
 		})
 	}
 	t.Run("no run has ended", func(t *testing.T) {
-		eachBench(t, endless, func(t *testing.T, b *bench) {
+		fakeBench(t, endless, func(t *testing.T, b *bench) {
 			w := b.watch("--initial=false")
 			w.interrupt(130)
 		})
 	})
 	t.Run("the last run's status", func(t *testing.T) {
-		eachBench(t, `exit 3`, func(t *testing.T, b *bench) {
+		fakeBench(t, `exit 3`, func(t *testing.T, b *bench) {
 			w := b.watch()
 			w.expect("run-started", "run-ended 3")
 			w.interrupt(3)
@@ -143,7 +147,7 @@ func TestWatchSignals(t *testing.T) {
 		})
 	})
 	t.Run("while waiting", func(t *testing.T) {
-		eachBench(t, endless, func(t *testing.T, b *bench) {
+		fakeBench(t, endless, func(t *testing.T, b *bench) {
 			w := b.watch("--initial=false")
 			b.stop()
 			w.skip("waiting")
@@ -171,9 +175,7 @@ func TestWatchContainer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			each := eachBench
 			if name == "dead engine" {
-				each = func(t *testing.T, script string, body func(t *testing.T, b *bench)) {
-					t.Run("fake", func(t *testing.T) { t.Parallel(); body(t, newBench(t, script, false)) })
-				}
+				each = fakeBench
 			}
 			t.Run("between runs", func(t *testing.T) {
 				each(t, `echo ran in $HOSTNAME`, func(t *testing.T, b *bench) {
@@ -281,13 +283,14 @@ func TestWatchLeavesNothing(t *testing.T) {
 	}
 }
 
-// eachScreen is eachBench with a watch on a terminal, that has begun its first run.
-func eachScreen(t *testing.T, script string, args []string, body func(t *testing.T, b *bench, s *screen, p *process)) {
+// onScreen is eachBench or fakeBench with a watch on a terminal, that has begun its
+// first run.
+func onScreen(t *testing.T, each func(*testing.T, string, func(*testing.T, *bench)), script string, body func(t *testing.T, b *bench, s *screen, p *process)) {
 	t.Helper()
-	eachBench(t, script, func(t *testing.T, b *bench) {
+	each(t, script, func(t *testing.T, b *bench) {
 		s := openScreen(t)
 		before := s.mode(t)
-		p := s.start(t, b.command(args...))
+		p := s.start(t, b.command())
 		s.out.expect(t, "toxrun: press ? for the keys\r\n")
 		s.out.expect(t, "begun\r\n")
 		s.raw(t)
@@ -300,7 +303,7 @@ func TestWatchKeys(t *testing.T) {
 	t.Parallel()
 	once := `echo begun; exit 3`
 	t.Run("Enter and q", func(t *testing.T) {
-		eachScreen(t, once, nil, func(t *testing.T, b *bench, s *screen, p *process) {
+		onScreen(t, fakeBench, once, func(t *testing.T, b *bench, s *screen, p *process) {
 			s.out.expect(t, "toxrun: \x1b[31mfail, exit status 3\x1b[m, ")
 			s.enter("\r")
 			s.out.expect(t, "begun\r\n")
@@ -312,14 +315,14 @@ func TestWatchKeys(t *testing.T) {
 		})
 	})
 	t.Run("q in a run", func(t *testing.T) {
-		eachScreen(t, endless, nil, func(t *testing.T, b *bench, s *screen, p *process) {
+		onScreen(t, fakeBench, endless, func(t *testing.T, b *bench, s *screen, p *process) {
 			s.enter("q")
 			p.exits(t, 0)
 			nothingLeft(t, b.Target, b.token)
 		})
 	})
 	t.Run("c", func(t *testing.T) {
-		eachScreen(t, endless, nil, func(t *testing.T, b *bench, s *screen, p *process) {
+		onScreen(t, eachBench, endless, func(t *testing.T, b *bench, s *screen, p *process) {
 			s.enter("c")
 			s.out.expect(t, "toxrun: canceled")
 			nothingLeft(t, b.Target, b.token)
@@ -332,7 +335,7 @@ func TestWatchKeys(t *testing.T) {
 		})
 	})
 	t.Run("p", func(t *testing.T) {
-		eachScreen(t, once, nil, func(t *testing.T, b *bench, s *screen, p *process) {
+		onScreen(t, fakeBench, once, func(t *testing.T, b *bench, s *screen, p *process) {
 			s.out.expect(t, "fail, exit status 3")
 			s.enter("p")
 			s.out.expect(t, "toxrun: paused\r\n")
@@ -350,7 +353,7 @@ func TestWatchKeys(t *testing.T) {
 	})
 	// The command does not heed its end: the second ^C kills it.
 	t.Run("q and ^C twice", func(t *testing.T) {
-		eachScreen(t, `trap 'echo ending' TERM; trap 'echo interrupted' INT; sleep 1$0 & echo begun; while :; do sleep 0.1; done`, nil, func(t *testing.T, b *bench, s *screen, p *process) {
+		onScreen(t, eachBench, `trap 'echo ending' TERM; trap 'echo interrupted' INT; sleep 1$0 & echo begun; while :; do sleep 0.1; done`, func(t *testing.T, b *bench, s *screen, p *process) {
 			s.enter("q")
 			s.out.expect(t, "ending")
 			s.enter("\x03")
