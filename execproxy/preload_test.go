@@ -244,7 +244,7 @@ func TestPreloadTakesTheInterpreterOfTheScript(t *testing.T) {
 // A spare becomes whatever it is told.
 func TestInterpreterBecomesAnyCommand(t *testing.T) {
 	t.Parallel()
-	eachPython(t, func(t *testing.T, e enginetest.Target) {
+	onePython(t, func(t *testing.T, e enginetest.Target) {
 		s := newScripts(t, e)
 		s.script(t, python, everything+"print(sys.stdin.read(), signal.getsignal(signal.SIGPIPE))")
 		s.write(t, "no-program", "echo never")

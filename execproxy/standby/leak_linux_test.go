@@ -16,7 +16,7 @@ import (
 // On the real Engine, where a spare takes 70 ms, they are fewer.
 func TestManyRunsThroughOneKeeperLeaveNothing(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
-		runs := 1000
+		runs := 500
 		if e.Engine == nil {
 			runs = 50
 		}
