@@ -74,11 +74,19 @@ func (r *run) deliver(sig os.Signal) {
 		if d.ends {
 			grace = r.StopGrace
 		}
-		d.left, d.err = r.script(r.requests, r.token, sig, grace, r.hasBegun())
-		if exit, ok := errors.AsType[*ExitError](d.err); ok && exit.Code == 3 {
-			if now, err := r.inspect(r.requests, r.id); err == nil && !now.running {
+		for again := true; ; {
+			d.left, d.err = r.script(r.requests, r.token, sig, grace, r.hasBegun())
+			if exit, ok := errors.AsType[*ExitError](d.err); !ok || exit.Code != 3 {
+				break
+			}
+			now, err := r.inspect(r.requests, r.id)
+			if err == nil && !now.running {
 				d.err = nil // it has ended by itself
 			}
+			if err != nil || !now.running || now.started && !again {
+				break
+			}
+			again = !now.started // what a busy Engine has only now started is looked for once more
 		}
 		select {
 		case r.delivered <- d:

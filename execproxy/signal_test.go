@@ -269,6 +269,26 @@ func TestSignalAtTheStartIsNotLost(t *testing.T) {
 	})
 }
 
+// A command whose process the Engine has still to start is looked for until it is there.
+func TestSignalWaitsForASlowStart(t *testing.T) {
+	t.Parallel()
+	token := number()
+	signals := make(chan os.Signal, 1)
+	e := enginetest.Fake(t, enginetest.Container{StartDelay: func(command []string) time.Duration {
+		if command[len(command)-1] != token {
+			return 0
+		}
+		signals <- syscall.SIGTERM
+		return 4 * time.Second // signal.sh gives up after 2
+	}})
+	c := execproxy.Command(e.Client, e.Container, "sh", "-c", "sleep 1$0", token) // a spare has been started before
+	c.Signals = signals
+	if err := c.Run(t.Context()); code(err) != 143 {
+		t.Errorf("Run() = %v, want exit status 143", err)
+	}
+	nothingLeft(t, e, token)
+}
+
 func TestOtherUsersCommandIsReached(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {

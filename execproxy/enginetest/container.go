@@ -45,6 +45,10 @@ type Container struct {
 	// the end comes before it has opened the stdin for reading.
 	EarlyEndLost bool
 
+	// StartDelay is how long the process of an exec with this command is still to come
+	// once the exec runs, as on an Engine that is very busy; nil means not at all.
+	StartDelay func(command []string) time.Duration
+
 	// Stopped adds a container that was created and not started.
 	Stopped bool
 }

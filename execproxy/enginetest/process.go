@@ -38,6 +38,9 @@ func (e *Engine) runProcess(x *instance, size *[2]uint, s *stream) error {
 	if err != nil {
 		return err
 	}
+	if x.box.StartDelay != nil {
+		time.Sleep(x.box.StartDelay(x.opts.Cmd))
+	}
 	p, err := e.startProcess(x, u, size)
 	close(x.tried)
 	if err != nil {
