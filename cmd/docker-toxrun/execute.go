@@ -41,9 +41,6 @@ func (o *options) execute(ctx context.Context, std stdio, what command) error {
 // until returns what f does, or a signal that comes before. The signal has
 // nothing to end then: f is left alone with what it waits for. ^Z stops us.
 func until[T any](signals <-chan os.Signal, f func() (T, error)) (T, error) {
-	job := &terminal{}
-	job.followJob()
-	defer job.close()
 	results := begin(f)
 	for {
 		select {
@@ -51,7 +48,7 @@ func until[T any](signals <-chan os.Signal, f func() (T, error)) (T, error) {
 			return r.value, r.err
 		case sig := <-signals:
 			if execproxy.Suspends(sig) {
-				job.suspend()
+				suspend()
 				continue
 			}
 			var none T
@@ -203,7 +200,6 @@ func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdi
 	}
 	defer connected.Close()
 	screen := openTerminal(std)
-	defer screen.close()
 	c, err := until(signals, func() (*execproxy.Cmd, error) { return o.command(connected, t, screen, what) })
 	if err != nil {
 		return err
@@ -226,7 +222,7 @@ func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdi
 		c.Stdin = screen.input()
 	}
 	c.Signals = signals
-	c.Suspend = screen.suspend
+	c.Suspend = suspend
 	if c.TTY {
 		restore, err := screen.raw()
 		if err != nil {
@@ -235,7 +231,7 @@ func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdi
 		defer func() { restore() }()
 		c.Suspend = func() {
 			restore()
-			screen.suspend()
+			suspend()
 			if again, err := screen.raw(); err == nil {
 				restore = again
 			}

@@ -3,7 +3,6 @@ package main
 import (
 	"io"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 
@@ -16,20 +15,15 @@ import (
 type terminal struct {
 	std     stdio
 	in, out bool // whether stdin and stdout are terminals
-	job     chan os.Signal
 }
 
 func openTerminal(std stdio) *terminal {
-	t := &terminal{
+	return &terminal{
 		std: std,
 		in:  term.IsTerminal(int(std.in.Fd())),
 		out: term.IsTerminal(int(std.out.Fd())),
 	}
-	t.followJob()
-	return t
 }
-
-func (t *terminal) close() { signal.Stop(t.job) }
 
 // input is stdin as a command may read it: never while the shell has the
 // terminal.

@@ -60,7 +60,7 @@ func receiveSignals() (<-chan os.Signal, func()) {
 	signals := make(chan os.Signal, 16)
 	for _, sig := range []os.Signal{
 		syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM,
-		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTSTP,
+		syscall.SIGUSR1, syscall.SIGUSR2,
 	} {
 		if !signal.Ignored(sig) {
 			signal.Notify(signals, sig)
@@ -70,6 +70,9 @@ func receiveSignals() (<-chan os.Signal, func()) {
 	closed := pluginClosed()
 	received := make(chan os.Signal, 16)
 	done := make(chan struct{})
+	if !signal.Ignored(syscall.SIGTSTP) {
+		go followJob(signals, done)
+	}
 	go relay(signals, closed, received, done)
 	return received, func() {
 		signal.Stop(signals)
@@ -84,43 +87,6 @@ func holdPipe() func() {
 	pipe := make(chan os.Signal, 1)
 	signal.Notify(pipe, syscall.SIGPIPE)
 	return func() { signal.Stop(pipe) }
-}
-
-// followJob keeps the signals by which a shell stops us and lets us go on, in their
-// order, for suspend.
-func (t *terminal) followJob() {
-	t.job = make(chan os.Signal, 16)
-	for _, sig := range []os.Signal{syscall.SIGTSTP, syscall.SIGCONT} {
-		if !signal.Ignored(sig) {
-			signal.Notify(t.job, sig)
-		}
-	}
-}
-
-// suspend stops this process as ^Z would have, with the terminal as the shell
-// wants it, and returns when it goes on. With docker in front the shell need not
-// wait for us: a job that it has continued meanwhile goes on.
-func (t *terminal) suspend() {
-	for continued := false; ; {
-		select {
-		case sig := <-t.job:
-			continued = sig == syscall.SIGCONT
-			continue
-		default:
-		}
-		if continued {
-			return
-		}
-		break
-	}
-	if syscall.Kill(syscall.Getpid(), syscall.SIGSTOP) != nil {
-		return
-	}
-	for sig := range t.job {
-		if sig == syscall.SIGCONT {
-			return
-		}
-	}
 }
 
 // resizes sends the window's size whenever it changes.

@@ -34,9 +34,7 @@ func receiveSignals() (<-chan os.Signal, func()) {
 
 func holdPipe() func() { return func() {} }
 
-func (t *terminal) followJob() {}
-
-func (t *terminal) suspend() {}
+func suspend() {}
 
 // lookTime is how often the window's size is looked at: no signal tells.
 const lookTime = 250 * time.Millisecond

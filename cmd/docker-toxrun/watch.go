@@ -129,7 +129,6 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 	}
 	defer watcher.Close()
 	screen := openTerminal(std)
-	defer screen.close()
 	run := &watching{watched: container, options: w, what: what, screen: screen, quit: quit}
 	defer run.dropSpare()
 	var pressed <-chan byte
