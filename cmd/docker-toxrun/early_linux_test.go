@@ -101,20 +101,32 @@ func TestSignalEndsWhatComesBeforeTheCommand(t *testing.T) {
 // ^Z stops a run that waits, and it goes on afterwards.
 func TestSuspendBeforeTheCommand(t *testing.T) {
 	t.Parallel()
-	e := enginetest.Fake(t, enginetest.Container{})
-	waits := newFIFO(t, filepath.Join(t.TempDir(), "env"))
-	p := start(t, in(t, e, "docker-toxrun", "exec", "--env-file", string(waits), "sh", "-c", "echo $WORD"))
-	w := waits.writer(t)
-	p.Process.Signal(syscall.SIGTSTP)
-	isStopped(t, p.Process.Pid)
-	p.Process.Signal(syscall.SIGCONT)
-	if _, err := w.WriteString("WORD=hello\n"); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	p.exits(t, 0)
-	if got := p.out.String(); got != "hello\n" {
-		t.Errorf("stdout %q", got)
+	for name, place := range map[string]*syscall.SysProcAttr{
+		"job":      {Setpgid: true},
+		"orphaned": {Setsid: true}, // where ^Z stops no program: nobody could continue it
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := enginetest.Fake(t, enginetest.Container{})
+			waits := newFIFO(t, filepath.Join(t.TempDir(), "env"))
+			cmd := in(t, e, "docker-toxrun", "exec", "--env-file", string(waits), "sh", "-c", "echo $WORD")
+			cmd.SysProcAttr = place
+			p := start(t, cmd)
+			w := waits.writer(t)
+			p.Process.Signal(syscall.SIGTSTP)
+			if place.Setpgid {
+				isStopped(t, p.Process.Pid)
+				p.Process.Signal(syscall.SIGCONT)
+			}
+			if _, err := w.WriteString("WORD=hello\n"); err != nil {
+				t.Fatal(err)
+			}
+			w.Close()
+			p.exits(t, 0)
+			if got := p.out.String(); got != "hello\n" {
+				t.Errorf("stdout %q", got)
+			}
+		})
 	}
 }
 
