@@ -66,9 +66,9 @@ func (o *options) serviceMeant(cmd *cobra.Command, args []string, err error) err
 	if !ok || start.Code != 127 || o.container != "" {
 		return err
 	}
-	signals, stop := receiveSignals()
+	received, stop := receiveSignals()
 	defer stop()
-	services, _ := until(signals, func() ([]string, error) { return o.services(cmd.Context()), nil })
+	services, _ := until(received, func() ([]string, error) { return o.services(cmd.Context()), nil })
 	if !slices.Contains(services, args[0]) {
 		return err
 	}
@@ -139,13 +139,13 @@ func newTarget(o *options, std stdio) *cobra.Command {
 			if format != "" && format != "json" {
 				return usage(fmt.Sprintf("--format %s: there is only json", format), "")
 			}
-			signals, stop := receiveSignals()
+			received, stop := receiveSignals()
 			defer stop()
-			engine, err := until(signals, func() (engine, error) { return findEngine(o.docker) })
+			engine, err := until(received, func() (engine, error) { return findEngine(o.docker) })
 			if err != nil {
 				return err
 			}
-			target, err := until(signals, func() (*compose.Target, error) {
+			target, err := until(received, func() (*compose.Target, error) {
 				target, err := o.find(cmd.Context(), engine, std)
 				if err == nil && target.Cached && !engine.runs(cmd.Context(), target) {
 					target, err = o.refind(cmd.Context(), engine, std)

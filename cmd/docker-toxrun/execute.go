@@ -18,21 +18,21 @@ import (
 
 // execute is the line from the options to the end of the run.
 func (o *options) execute(ctx context.Context, std stdio, what command) error {
-	signals, stop := receiveSignals()
+	received, stop := receiveSignals()
 	defer stop()
-	engine, err := until(signals, func() (engine, error) { return findEngine(o.docker) })
+	engine, err := until(received, func() (engine, error) { return findEngine(o.docker) })
 	if err != nil {
 		return err
 	}
-	target, err := until(signals, func() (*compose.Target, error) { return o.find(ctx, engine, std) })
+	target, err := until(received, func() (*compose.Target, error) { return o.find(ctx, engine, std) })
 	if err != nil {
 		return err
 	}
-	err = o.run(ctx, engine, target, std, signals, what)
+	err = o.run(ctx, engine, target, std, received, what)
 	if target.Cached && outdated(err) { // and nothing has run
-		target, err = until(signals, func() (*compose.Target, error) { return o.refind(ctx, engine, std) })
+		target, err = until(received, func() (*compose.Target, error) { return o.refind(ctx, engine, std) })
 		if err == nil {
-			err = o.run(ctx, engine, target, std, signals, what)
+			err = o.run(ctx, engine, target, std, received, what)
 		}
 	}
 	return err
@@ -40,15 +40,15 @@ func (o *options) execute(ctx context.Context, std stdio, what command) error {
 
 // until returns what f does, or a signal that comes before. The signal has
 // nothing to end then: f is left alone with what it waits for. ^Z stops us.
-func until[T any](signals <-chan os.Signal, f func() (T, error)) (T, error) {
+func until[T any](received received, f func() (T, error)) (T, error) {
 	results := begin(f)
 	for {
 		select {
 		case r := <-results:
 			return r.value, r.err
-		case sig := <-signals:
+		case sig := <-received.signals:
 			if execproxy.Suspends(sig) {
-				suspend()
+				received.suspend()
 				continue
 			}
 			var none T
@@ -193,19 +193,19 @@ func (o *options) place(t *compose.Target) (place, error) {
 }
 
 // run runs the command in the target, on our own streams and terminal.
-func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdio, signals <-chan os.Signal, what command) error {
+func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdio, received received, what command) error {
 	connected, err := e.connect(t.APIVersion)
 	if err != nil {
 		return err
 	}
 	defer connected.Close()
 	screen := openTerminal(std)
-	c, err := until(signals, func() (*execproxy.Cmd, error) { return o.command(connected, t, screen, what) })
+	c, err := until(received, func() (*execproxy.Cmd, error) { return o.command(connected, t, screen, what) })
 	if err != nil {
 		return err
 	}
 	if o.detach {
-		c.Signals = signals
+		c.Signals = received.signals
 		id, err := c.Start(ctx)
 		if err != nil {
 			return err
@@ -221,8 +221,8 @@ func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdi
 	if !o.noStdin {
 		c.Stdin = screen.input()
 	}
-	c.Signals = signals
-	c.Suspend = suspend
+	c.Signals = received.signals
+	c.Suspend = received.suspend
 	if c.TTY {
 		restore, err := screen.raw()
 		if err != nil {
@@ -231,7 +231,7 @@ func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdi
 		defer func() { restore() }()
 		c.Suspend = func() {
 			restore()
-			suspend()
+			received.suspend()
 			if again, err := screen.raw(); err == nil {
 				restore = again
 			}

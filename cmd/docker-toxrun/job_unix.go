@@ -9,21 +9,24 @@ import (
 	"syscall"
 )
 
-// suspensions asks followJob to stop this process; it answers when that goes on.
-var suspensions = make(chan chan<- struct{})
-
-// suspend stops this process as ^Z would have, with the terminal as the shell
-// wants it, and returns when it goes on. With docker in front the shell need not
-// wait for us: a job that it has continued meanwhile goes on.
-func suspend() {
-	goesOn := make(chan struct{})
-	suspensions <- goesOn
-	<-goesOn
+// A job is this process as the shell has it.
+type job struct {
+	suspensions chan chan<- struct{} // asks follow to stop the process; closed when it goes on
+	done        <-chan struct{}
 }
 
-// followJob passes ^Z on to signals, and holds back what it does to us until
-// suspend, which comes when the command is stopped.
-func followJob(signals chan<- os.Signal, done <-chan struct{}) {
+func (j job) suspend() {
+	goesOn := make(chan struct{})
+	select {
+	case j.suspensions <- goesOn:
+		<-goesOn
+	case <-j.done:
+	}
+}
+
+// follow passes ^Z on to signals, and holds back what it does to us until suspend,
+// which comes when the command is stopped.
+func (j job) follow(signals chan<- os.Signal) {
 	runtime.LockOSThread() // the thread that holds it back, which ends with this
 	stops := make(chan os.Signal, 1)
 	signal.Notify(stops, syscall.SIGTSTP)
@@ -37,10 +40,10 @@ func followJob(signals chan<- os.Signal, done <-chan struct{}) {
 			case signals <- sig:
 			default: // as signal.Notify has it
 			}
-		case goesOn := <-suspensions:
+		case goesOn := <-j.suspensions:
 			held.release()
 			close(goesOn)
-		case <-done:
+		case <-j.done:
 			return
 		}
 	}

@@ -8,6 +8,16 @@ import (
 	"github.com/docker/cli/cli-plugins/socket"
 )
 
+// received are the signals that came for the command.
+type received struct {
+	signals <-chan os.Signal
+
+	// suspend stops this process as ^Z would have, with the terminal as the shell
+	// wants it, and returns when it goes on. With docker in front the shell need not
+	// wait for us: a job that it has continued meanwhile goes on.
+	suspend func()
+}
+
 // pluginClosed is closed when docker, in front of us, has closed the socket that
 // it gives its plugins: its way of passing on SIGINT and SIGTERM where stdout is
 // no terminal, and what is left of it when it was killed.
@@ -34,7 +44,7 @@ const (
 
 // relay passes signals on until done. docker's closed socket counts as SIGTERM,
 // unless a signal that ends us has come as well.
-func relay(signals <-chan os.Signal, closed <-chan struct{}, received chan<- os.Signal, done <-chan struct{}) {
+func relay(signals <-chan os.Signal, closed <-chan struct{}, relayed chan<- os.Signal, done <-chan struct{}) {
 	var last time.Time // when a signal that ends us has come
 	came := map[os.Signal]time.Time{}
 	var late <-chan time.Time
@@ -63,7 +73,7 @@ func relay(signals <-chan os.Signal, closed <-chan struct{}, received chan<- os.
 			return
 		}
 		select {
-		case received <- sig:
+		case relayed <- sig:
 		case <-done:
 			return
 		}

@@ -56,7 +56,7 @@ func (r foregroundReader) Read(p []byte) (int, error) {
 
 // receiveSignals receives what is passed on to the command. One that was ignored
 // when we were started, as nohup has it, stays so.
-func receiveSignals() (<-chan os.Signal, func()) {
+func receiveSignals() (r received, stop func()) {
 	signals := make(chan os.Signal, 16)
 	for _, sig := range []os.Signal{
 		syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM,
@@ -68,13 +68,14 @@ func receiveSignals() (<-chan os.Signal, func()) {
 	}
 	signal.Ignore(syscall.SIGTTIN)
 	closed := pluginClosed()
-	received := make(chan os.Signal, 16)
+	relayed := make(chan os.Signal, 16)
 	done := make(chan struct{})
+	j := job{suspensions: make(chan chan<- struct{}), done: done}
 	if !signal.Ignored(syscall.SIGTSTP) {
-		go followJob(signals, done)
+		go j.follow(signals)
 	}
-	go relay(signals, closed, received, done)
-	return received, func() {
+	go relay(signals, closed, relayed, done)
+	return received{relayed, j.suspend}, func() {
 		signal.Stop(signals)
 		signal.Reset(syscall.SIGTTIN)
 		close(done)

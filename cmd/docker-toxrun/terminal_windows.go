@@ -20,21 +20,19 @@ type foregroundReader struct {
 func (r foregroundReader) Read(p []byte) (int, error) { return r.std.in.Read(p) }
 
 // receiveSignals receives what is passed on to the command.
-func receiveSignals() (<-chan os.Signal, func()) {
+func receiveSignals() (r received, stop func()) {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, os.Interrupt)
-	received := make(chan os.Signal, 16)
+	relayed := make(chan os.Signal, 16)
 	done := make(chan struct{})
-	go relay(signals, pluginClosed(), received, done)
-	return received, func() {
+	go relay(signals, pluginClosed(), relayed, done)
+	return received{relayed, func() {}}, func() {
 		signal.Stop(signals)
 		close(done)
 	}
 }
 
 func holdPipe() func() { return func() {} }
-
-func suspend() {}
 
 // lookTime is how often the window's size is looked at: no signal tells.
 const lookTime = 250 * time.Millisecond

@@ -72,6 +72,7 @@ type watching struct {
 	options *watchOptions
 	what    command
 	screen  *terminal
+	stop    func() // of this process, by ^Z
 	quit    context.CancelCauseFunc
 	keys    func(on bool) // has the terminal send single keys, or lines
 
@@ -89,12 +90,12 @@ var errQuit = errors.New("quit")
 
 // watch runs the command again and again, until it is told to end.
 func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what command) error {
-	signals, stop := receiveSignals()
+	received, stop := receiveSignals()
 	defer stop()
 	if w.format != "" && w.format != "json" {
 		return usage(fmt.Sprintf("--format %s: there is only json", w.format), "")
 	}
-	engine, err := until(signals, func() (engine, error) { return findEngine(o.docker) })
+	engine, err := until(received, func() (engine, error) { return findEngine(o.docker) })
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 	}
 	container := &watched{o: o, engine: engine, std: std, report: report}
 	defer container.close()
-	target, err := until(signals, func() (*compose.Target, error) { return o.refind(ctx, engine, std) })
+	target, err := until(received, func() (*compose.Target, error) { return o.refind(ctx, engine, std) })
 	if err != nil {
 		return err
 	}
@@ -123,13 +124,13 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 
 	ctx, quit := context.WithCancelCause(ctx)
 	defer quit(nil)
-	watcher, err := until(signals, func() (*watch.Watcher, error) { return tree.Start(ctx) })
+	watcher, err := until(received, func() (*watch.Watcher, error) { return tree.Start(ctx) })
 	if err != nil {
 		return err
 	}
 	defer watcher.Close()
 	screen := openTerminal(std)
-	run := &watching{watched: container, options: w, what: what, screen: screen, quit: quit}
+	run := &watching{watched: container, options: w, what: what, screen: screen, stop: received.suspend, quit: quit}
 	defer run.dropSpare()
 	var pressed <-chan byte
 	run.keys = func(bool) {}
@@ -141,7 +142,7 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 	loop.Run, loop.Event, loop.Commands = run.once, run.event, commands
 	ended := make(chan struct{})
 	defer close(ended)
-	go run.listen(ctx, ended, signals, pressed, commands)
+	go run.listen(ctx, ended, received.signals, pressed, commands)
 	go run.look(ctx)
 	report.started(tree.Roots, watcher.Mode())
 	if pressed != nil {

@@ -86,6 +86,6 @@ func (w *watching) look(ctx context.Context) {
 // suspend is ^Z, with the terminal as the shell wants it.
 func (w *watching) suspend() {
 	w.keys(false)
-	suspend()
+	w.stop()
 	w.keys(true)
 }
