@@ -16,7 +16,7 @@ const module = "github.com/toxrun/docker-toxrun"
 var imports = map[string]struct{ ours, theirs []string }{
 	"": {},
 	"/cmd/docker-toxrun": {
-		ours: []string{"", "/compose", "/compose/loadexec", "/execproxy", "/execproxy/standby", "/watch"},
+		ours: []string{"", "/compose", "/compose/loadexec", "/execproxy", "/execproxy/standby", "/internal/lanes", "/internal/queue", "/watch"},
 		theirs: []string{"github.com/docker/cli/", "github.com/docker/docker/", "github.com/containerd/errdefs",
 			"github.com/moby/sys/signal", "github.com/sirupsen/logrus", "github.com/spf13/", "golang.org/x/"},
 	},
@@ -30,6 +30,8 @@ var imports = map[string]struct{ ours, theirs []string }{
 	},
 	"/execproxy/standby": {ours: []string{"/execproxy"}, theirs: []string{"github.com/docker/docker/api/", "golang.org/x/sys/"}},
 	"/internal/bench":    {},
+	"/internal/lanes":    {},
+	"/internal/queue":    {theirs: []string{"github.com/gofrs/flock"}},
 	"/watch":             {theirs: []string{"github.com/fsnotify/fsnotify", "github.com/moby/patternmatcher", "github.com/bmatcuk/doublestar/v4", "golang.org/x/"}},
 }
 

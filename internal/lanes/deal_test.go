@@ -1,0 +1,158 @@
+package lanes_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/toxrun/docker-toxrun/internal/lanes"
+)
+
+// jobs are n jobs that took so many seconds the last time.
+func jobs(seconds ...int) (list []lanes.Job) {
+	for i, s := range seconds {
+		list = append(list, lanes.Job{Name: fmt.Sprint("job-", i), Last: time.Duration(s) * time.Second})
+	}
+	return list
+}
+
+// takes does each job in the time that it took last.
+func takes(ctx context.Context, job lanes.Job, _ int) (int, bool) {
+	select {
+	case <-time.After(job.Last):
+		return 0, false
+	case <-ctx.Done():
+		return 130, false
+	}
+}
+
+func names(n int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprint("lane-", i))
+	}
+	return list
+}
+
+func TestJobsAreDealt(t *testing.T) {
+	for _, test := range []struct {
+		lanes int
+		jobs  []lanes.Job
+		want  time.Duration
+	}{
+		{4, jobs(1, 1, 1, 1, 1, 1, 1, 1), 2 * time.Second},
+		{2, jobs(1, 1, 1, 1, 4), 4 * time.Second}, // the longest first
+		{3, jobs(1), time.Second},
+		{1, jobs(1, 2), 3 * time.Second},
+		{2, nil, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex
+			ran := map[string]int{}
+			busy := map[int]bool{}
+			d := lanes.Dealer{Lanes: names(test.lanes), Run: func(ctx context.Context, job lanes.Job, lane int) (int, bool) {
+				mu.Lock()
+				if ran[job.Name]++; busy[lane] {
+					t.Errorf("lane %d has two jobs at a time", lane)
+				}
+				busy[lane] = true
+				mu.Unlock()
+				defer func() { mu.Lock(); busy[lane] = false; mu.Unlock() }()
+				return takes(ctx, job, lane)
+			}}
+			begin := time.Now()
+			outcomes := d.Deal(t.Context(), test.jobs)
+			if took := time.Since(begin); took != test.want {
+				t.Errorf("%d jobs in %d lanes took %v, want %v", len(test.jobs), test.lanes, took, test.want)
+			}
+			for i, o := range outcomes {
+				if o.Job != test.jobs[i].Name || !o.Passed() || o.Took != test.jobs[i].Last || o.Tries != 1 || ran[o.Job] != 1 {
+					t.Errorf("%+v, ran %d times", o, ran[o.Job])
+				}
+			}
+		})
+	}
+}
+
+// What takes how long is not known the first time: such a job is begun before all that
+// are known.
+func TestUnknownJobsComeFirst(t *testing.T) {
+	var order []string
+	d := lanes.Dealer{Lanes: names(1), Run: func(_ context.Context, job lanes.Job, _ int) (int, bool) {
+		order = append(order, job.Name)
+		return 0, false
+	}}
+	d.Deal(t.Context(), jobs(1, 0, 3, 0))
+	if want := []string{"job-1", "job-3", "job-2", "job-0"}; !slices.Equal(order, want) {
+		t.Errorf("order %v, want %v", order, want)
+	}
+}
+
+// A lane that goes away loses its job and gets no other; the rest is dealt on.
+func TestLostLane(t *testing.T) {
+	for retries, want := range []lanes.State{lanes.Lost, lanes.Ended} {
+		synctest.Test(t, func(t *testing.T) {
+			d := lanes.Dealer{Lanes: names(2), Retries: retries, Run: func(ctx context.Context, job lanes.Job, lane int) (int, bool) {
+				if lane == 0 {
+					time.Sleep(job.Last / 2)
+					return 0, true
+				}
+				return takes(ctx, job, lane)
+			}}
+			outcomes := d.Deal(t.Context(), jobs(4, 1, 1, 1))
+			if got := outcomes[0]; got.State != want || got.Tries != 1+retries {
+				t.Errorf("with %d retries %+v, want %v", retries, got, want)
+			}
+			for _, o := range outcomes[1:] {
+				if !o.Passed() || o.Lane != "lane-1" {
+					t.Errorf("%+v", o)
+				}
+			}
+		})
+	}
+}
+
+func TestNoLaneIsLeft(t *testing.T) {
+	d := lanes.Dealer{Lanes: names(2), Retries: 5, Run: func(context.Context, lanes.Job, int) (int, bool) { return 0, true }}
+	outcomes := d.Deal(t.Context(), jobs(1, 1, 1))
+	if outcomes[0].State != lanes.Lost || outcomes[1].State != lanes.Lost || outcomes[2].State != lanes.Waiting {
+		t.Errorf("%+v", outcomes)
+	}
+}
+
+func TestFailFast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := lanes.Dealer{Lanes: names(2), FailFast: true, Run: func(ctx context.Context, job lanes.Job, lane int) (int, bool) {
+			if job.Name == "job-1" {
+				time.Sleep(time.Second)
+				return 3, false
+			}
+			return takes(ctx, job, lane)
+		}}
+		begin := time.Now()
+		outcomes := d.Deal(t.Context(), jobs(9, 8, 7))
+		if took := time.Since(begin); took != time.Second {
+			t.Errorf("took %v", took)
+		}
+		if o := outcomes; o[0].Status != 130 || o[1].Status != 3 || o[2].State != lanes.Waiting {
+			t.Errorf("%+v", o)
+		}
+	})
+}
+
+// Whoever draws the jobs is told of each step of each.
+func TestChangesAreTold(t *testing.T) {
+	var told []string
+	d := lanes.Dealer{Lanes: names(1), Run: takes, Changed: func(o lanes.Outcome) {
+		told = append(told, fmt.Sprintf("%s %v %s", o.Job, o.State, o.Lane))
+	}}
+	synctest.Test(t, func(t *testing.T) { d.Deal(t.Context(), jobs(1, 2)) })
+	want := []string{"job-0 waiting ", "job-1 waiting ",
+		"job-1 running lane-0", "job-1 ended lane-0", "job-0 running lane-0", "job-0 ended lane-0"}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %q", told)
+	}
+}
