@@ -18,6 +18,17 @@ type Config struct {
 	Standby     time.Duration `json:"standby,omitempty"`
 	Preload     []string      `json:"preload,omitempty"`
 	Watch       WatchConfig   `json:"watch,omitzero"`
+
+	Commands map[string]Command `json:"commands,omitempty"` // by name
+}
+
+// A Command is a command that has a name.
+type Command struct {
+	Command     []string `json:"command"`               // as Config's; one word at least
+	Description string   `json:"description,omitempty"` // a line for people
+	Service     string   `json:"service,omitempty"`     // where it runs; "" is the service that names it
+	TTY         bool     `json:"tty,omitempty"`         // it takes the terminal, where there is one
+	Env         []string `json:"env,omitempty"`         // as Config.Environment, over it
 }
 
 // A WatchConfig says what a watch looks at, and what it does about it.

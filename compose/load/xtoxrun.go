@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -26,6 +27,7 @@ func decode(raw any, dir string) (*compose.Config, *mistake) {
 		"stop_grace":  func(v any) *mistake { return duration(v, &c.StopGrace) },
 		"standby":     func(v any) *mistake { return duration(v, &c.Standby) },
 		"preload":     func(v any) *mistake { return texts(v, &c.Preload) },
+		"commands":    func(v any) *mistake { return commands(v, &c.Commands) },
 		"watch": func(v any) *mistake {
 			return mapping(v, fields{
 				"paths":    func(v any) *mistake { return texts(v, &c.Watch.Paths) },
@@ -142,6 +144,52 @@ func command(v any, to *[]string) *mistake {
 		return wrong(v, "a command with its quotes closed")
 	}
 	*to = words
+	return nil
+}
+
+// commands takes a mapping of names to commands: each as command has it, or a mapping
+// with more about it.
+func commands(v any, to *map[string]compose.Command) *mistake {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return wrong(v, "a mapping of names to commands")
+	}
+	*to = map[string]compose.Command{}
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if name == "" || strings.HasPrefix(name, "-") || strings.ContainsFunc(name, unicode.IsSpace) {
+			return &mistake{problem: fmt.Sprintf("%q is no name for a command", name), path: []string{name}}
+		}
+		var c compose.Command
+		var wrong *mistake
+		if more, ok := m[name].(map[string]any); ok {
+			wrong = mapping(more, fields{
+				"command":     func(v any) *mistake { return command(v, &c.Command) },
+				"description": func(v any) *mistake { return text(v, &c.Description) },
+				"service":     func(v any) *mistake { return text(v, &c.Service) },
+				"tty":         func(v any) *mistake { return boolean(v, &c.TTY) },
+				"env":         func(v any) *mistake { return variables(v, &c.Env) },
+			})
+		} else {
+			wrong = command(m[name], &c.Command)
+		}
+		if wrong == nil && (len(c.Command) == 0 || c.Command[0] == "") {
+			wrong = &mistake{problem: "names no command"}
+		}
+		if wrong != nil {
+			wrong.path = append(wrong.path, name)
+			return wrong
+		}
+		(*to)[name] = c
+	}
+	return nil
+}
+
+func boolean(v any, to *bool) *mistake {
+	b, ok := v.(bool)
+	if !ok {
+		return wrong(v, "true or false")
+	}
+	*to = b
 	return nil
 }
 

@@ -27,12 +27,15 @@ services:
       stop_grace: 1m30s
       standby: 1d
       preload: [tox]
+      commands:
+        lint: ruff check "all of"
+        db: {command: [psql, "{name:app}"], service: db, tty: true, env: {A: 1}, description: The database}
       watch: {paths: [src, /abs], ignore: ["*.log"], debounce: 30ms, on_busy: queue}
 `,
 		"compose.override.yaml": `
 services:
   tests:
-    x-toxrun: {user: "1000", watch: {paths: !override [tests]}, preload: [pytest], shell: ~}
+    x-toxrun: {user: "1000", watch: {paths: !override [tests]}, preload: [pytest], shell: ~, commands: {lint: !override [mypy]}}
 `})
 	m, err := Model(t.Context(), compose.Query{Dir: dir, Environ: []string{"W=/w"}})
 	if err != nil {
@@ -47,6 +50,11 @@ services:
 		StopGrace:   90 * time.Second,
 		Standby:     24 * time.Hour,
 		Preload:     []string{"tox", "pytest"},
+		Commands: map[string]compose.Command{
+			"lint": {Command: []string{"mypy"}},
+			"db": {Command: []string{"psql", "{name:app}"}, Service: "db", TTY: true,
+				Env: []string{"A=1"}, Description: "The database"},
+		},
 		Watch: compose.WatchConfig{
 			Paths:    []string{filepath.Join(dir, "tests")},
 			Ignore:   []string{"*.log"},

@@ -96,6 +96,9 @@ func describe(w io.Writer, t reflect.Type) {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice:
 		describe(w, t.Elem())
+	case reflect.Map:
+		describe(w, t.Key())
+		describe(w, t.Elem())
 	case reflect.Struct:
 		for f := range t.Fields() {
 			fmt.Fprintf(w, "%s %q ", f.Name, f.Tag)
@@ -152,6 +155,11 @@ func texts(v reflect.Value, f func(string) string) reflect.Value {
 		c.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
 		for i := range v.Len() {
 			c.Index(i).Set(texts(v.Index(i), f))
+		}
+	case v.Kind() == reflect.Map && !v.IsNil():
+		c.Set(reflect.MakeMap(v.Type()))
+		for key, value := range v.Seq2() {
+			c.SetMapIndex(texts(key, f), texts(value, f))
 		}
 	case v.Kind() == reflect.Struct:
 		for i := range v.NumField() {
