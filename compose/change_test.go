@@ -298,6 +298,10 @@ func TestReplicas(t *testing.T) {
 		}
 	}
 	docker(t, "stop", "-t", "0", p.name()+"-tests-1")
+	loads := p.loads.Load()
+	if targets, err := p.finder.FindAll(t.Context(), p.query); err != nil || len(targets) != 2 || p.loads.Load() != loads {
+		t.Errorf("FindAll() = %d containers, %v, after reading the files %d times; want 2, by the cache", len(targets), err, p.loads.Load()-loads)
+	}
 	got, err := p.finder.Refresh(t.Context(), p.query)
 	if err != nil || got.Number != 2 {
 		t.Errorf("Refresh() = %v, %v; want replica 2, the lowest that is running", got, err)

@@ -69,8 +69,9 @@ func (f *Finder) Refresh(ctx context.Context, q Query) (*Target, error) {
 	return f.lookup(ctx, q, f.read(q.key()))
 }
 
-// FindAll gives all running containers of the service by their number. It
-// doesn't use the cache: only the Engine knows how many there are.
+// FindAll gives all running containers of the service by their number. Of the
+// cache it uses what the Compose files say: only the Engine knows how many
+// containers there are.
 func (f *Finder) FindAll(ctx context.Context, q Query) ([]*Target, error) {
 	if q.Container != "" {
 		t, err := f.named(ctx, q)
@@ -79,9 +80,20 @@ func (f *Finder) FindAll(ctx context.Context, q Query) ([]*Target, error) {
 		}
 		return []*Target{t}, nil
 	}
+	e := f.read(q.key())
+	if e != nil {
+		if ok, _ := e.fresh(q); ok {
+			engine, err := f.Connect()
+			if err != nil {
+				return nil, err
+			}
+			m := e.model()
+			return q.targets(ctx, engine, m, &m.Services[0], all)
+		}
+	}
 	m, err := f.Load(ctx, q)
 	if err != nil {
-		return f.unloaded(ctx, q, f.read(q.key()), err, all)
+		return f.unloaded(ctx, q, e, err, all)
 	}
 	s, err := m.choose(q.Service)
 	if err != nil {
@@ -91,7 +103,33 @@ func (f *Finder) FindAll(ctx context.Context, q Query) ([]*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return q.targets(ctx, engine, m, s, all)
+	targets, err := q.targets(ctx, engine, m, s, all)
+	if err == nil {
+		f.write(newEntry(q, m, targets[0])) // which is Find's answer
+	}
+	return targets, err
+}
+
+// Config gives the service that q means, and its x-toxrun: from the cache if the answer
+// there still holds, otherwise from the Compose files. The Engine is not asked.
+func (f *Finder) Config(ctx context.Context, q Query) (service string, config Config, err error) {
+	if e := f.read(q.key()); e != nil {
+		if ok, _ := e.fresh(q); ok {
+			return e.Target.Service, e.Target.Config, nil
+		}
+	}
+	m, err := f.Load(ctx, q)
+	if err != nil {
+		return "", Config{}, err
+	}
+	s, err := m.choose(q.Service)
+	if err != nil {
+		return "", Config{}, err
+	}
+	if s.Config != nil {
+		config = *s.Config
+	}
+	return s.Name, config, nil
 }
 
 // Services gives the names of the project's services, sorted, those that are
