@@ -155,6 +155,18 @@ func (c *Cmd) Reap(ctx context.Context, token string) error {
 	return err
 }
 
+// nothing is what kill -0 sends: it only shows whether there is a process.
+const nothing = syscall.Signal(0)
+
+// Alive tells whether anything is left of a command such as c, with that token.
+func (c *Cmd) Alive(ctx context.Context, token string) (bool, error) {
+	_, err := c.script(ctx, token, nothing, 0, true)
+	if exit, ok := errors.AsType[*ExitError](err); ok && exit.Code == 3 {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // arrived takes in what has become of a signal. It returns an error where the
 // command can't be reached and the signal was to end it.
 func (r *run) arrived(d delivery) error {

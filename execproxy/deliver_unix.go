@@ -17,6 +17,9 @@ func signalName(sig os.Signal) string {
 	if Suspends(sig) {
 		return "STOP"
 	}
+	if sig == nothing {
+		return "0"
+	}
 	return strings.TrimPrefix(unix.SignalName(sig.(syscall.Signal)), "SIG")
 }
 

@@ -8,6 +8,8 @@ import (
 // signalName is a signal's name for kill, without SIG.
 func signalName(sig os.Signal) string {
 	switch sig {
+	case nothing:
+		return "0"
 	case os.Interrupt:
 		return "INT"
 	case syscall.SIGHUP:
