@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,9 +56,9 @@ func (c *Cmd) preload(ctx context.Context) (*Spare, error) {
 	return s, err
 }
 
-// changedVariable is the one that may differ from run to run without a difference to
-// what is imported: watch tells in it what was saved.
-const changedVariable = "TOXRUN_CHANGED"
+// changing are the variables that may differ from run to run without a difference to
+// what is imported: watch tells in one what was saved.
+var changing = []string{"TOXRUN_CHANGED", clientVariable}
 
 // exports is the line that gives preload.sh the environment of c. What a variable was
 // before, with a "=" in front if it was set at all, goes along: from that another
@@ -69,7 +70,7 @@ func (c *Cmd) exports() (string, error) {
 	for key, assignment := range variables(c.Env) {
 		_, value, assigned := strings.Cut(assignment, "=")
 		switch {
-		case key == changedVariable:
+		case slices.Contains(changing, key):
 			continue
 		case !exportable(key):
 			return "", refusal(fmt.Sprintf("no shell can set the variable %s", key))
@@ -112,7 +113,9 @@ const (
 func (s *Spare) message(c *Cmd) (string, bool) {
 	same := func(env []string) map[string]string {
 		m := variables(env)
-		delete(m, changedVariable)
+		for _, key := range changing {
+			delete(m, key)
+		}
 		return m
 	}
 	fields := []string{"", "", "", strconv.Itoa(len(c.Args))}

@@ -22,6 +22,20 @@ TOKEN = os.environb[b"TOXRUN_RUN"]
 INHERITED = [fd for fd in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + fd)]
 
 
+def call(name):
+    """Has ps call this process so; returns what it was."""
+    try:
+        with open("/proc/self/comm", "r+b", 0) as f:
+            was = f.read().rstrip(b"\n")
+            f.write(name)
+        return was
+    except OSError:
+        return name
+
+
+NAME = call(b"toxrun-spare")
+
+
 def refuse(reason):
     text = " ".join(reason.split())[:500]
     os.write(2, TOKEN + text.encode("utf-8", "replace") + b"\n")
@@ -223,6 +237,7 @@ class Script:
             os._exit(0)
         if not here:
             execute(file, argv, env)
+        call(NAME)
         self.settle(env)
         self.set_arguments([os.fsdecode(a) for a in argv[1:]])
         self.main.clear()
@@ -234,9 +249,9 @@ class Script:
 
     def settle(self, env):
         """Sets anew what modules remember of the start of the process."""
-        changed = env.get(b"TOXRUN_CHANGED")
-        if changed is not None:
-            os.environb[b"TOXRUN_CHANGED"] = changed
+        for name in b"TOXRUN_CHANGED", b"TOXRUN_CLIENT":
+            if name in env:
+                os.environb[name] = env[name]
         if self.by_shell:
             os.environb[b"PWD"] = os.getcwdb()
         for finder in sys.meta_path:

@@ -1,0 +1,43 @@
+# Prints what /proc says of each process with the token of a run in the container: its
+# stat, its arguments and its environment, each as FILE:TEXT with a NUL behind it. Before
+# them comes for how long the machine has been up, and which PIDs are of the script's own
+# user.
+#
+# Any POSIX sh will do. grep is used where there is one that takes -z, as in signal.sh,
+# and tr where there is none.
+
+export LC_ALL=C
+
+grep=
+echo x | grep -qz x 2>/dev/null && grep=yes
+
+carriers() {
+	if [ -n "$grep" ]; then
+		grep -lsz '^TOXRUN_RUN=' /proc/[0-9]*/environ
+		return
+	fi
+	for file in /proc/[0-9]*/environ; do
+		while IFS= read -r line || [ -n "$line" ]; do
+			case $line in *TOXRUN_RUN=*) echo "$file" && break ;; esac
+		done 2>/dev/null <"$file"
+	done 2>/dev/null
+}
+
+own= files=
+for file in $(carriers); do
+	dir=${file%/environ}
+	files="$files $dir/stat $dir/cmdline $file"
+	[ -O "$file" ] && own="$own ${dir#/proc/}"
+done
+read -r up rest </proc/uptime
+printf 'up:%s\000own:%s\000' "$up" "$own"
+if [ -n "$grep" ]; then
+	grep -Hsz '' $files </dev/null
+else
+	for file in $files; do
+		tr '\000' '\n' 2>/dev/null <"$file" | while IFS= read -r line; do
+			printf '%s:%s\000' "$file" "$line"
+		done
+	done
+fi
+exit 0
