@@ -20,11 +20,14 @@ type command struct {
 	// interactive commands take a terminal where there is one; the others only
 	// with --tty, so that their streams stay apart.
 	interactive bool
+	env         []string // as o.env, and before it
+	// queued commands take turns in a container.
+	queued bool
 }
 
 // serviceCommand is the service's own command with args, `toxrun -- ARG...`.
 func serviceCommand(args []string) command {
-	return command{args: func(c compose.Config) []string {
+	return command{queued: true, args: func(c compose.Config) []string {
 		if len(c.Command) == 0 {
 			return append([]string{"tox"}, args...)
 		}
@@ -89,6 +92,9 @@ func newShell(o *options, std stdio) *cobra.Command {
 		Example: "  docker toxrun shell\n  docker toxrun shell -u root -w /",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.oneOnly(cmd); err != nil {
+				return err
+			}
 			return o.execute(cmd.Context(), std, command{
 				args: func(c compose.Config) []string {
 					if c.Shell != "" {
@@ -138,6 +144,9 @@ func newTarget(o *options, std stdio) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if format != "" && format != "json" {
 				return usage(fmt.Sprintf("--format %s: there is only json", format), "")
+			}
+			if err := o.oneOnly(cmd); err != nil {
+				return err
 			}
 			received, stop := receiveSignals()
 			defer stop()

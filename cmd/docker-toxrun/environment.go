@@ -14,14 +14,14 @@ import (
 // environment is what the command gets over the container's own variables: so
 // that its output is live, looks as in a terminal where it goes to one, and then
 // what the user has asked for, last.
-func (o *options) environment(t *compose.Target, screen *terminal, tty bool) ([]string, error) {
+func (o *options) environment(t *compose.Target, own []string, screen *terminal, tty bool) ([]string, error) {
 	env := []string{"PYTHONUNBUFFERED=1"}
 	env = append(env, screen.environment(tty)...)
 	files, err := o.envFrom.read(o.envFiles)
 	if err != nil {
 		return nil, usage(err.Error(), "")
 	}
-	for _, assignment := range slices.Concat(t.Config.Environment, files, o.env) {
+	for _, assignment := range slices.Concat(t.Config.Environment, own, files, o.env) {
 		assignment, err := opts.ValidateEnv(assignment) // KEY takes its value from here
 		if err != nil {
 			return nil, usage(err.Error(), "")

@@ -8,12 +8,15 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 
 	"github.com/toxrun/docker-toxrun/compose"
 	"github.com/toxrun/docker-toxrun/compose/loadexec"
 	"github.com/toxrun/docker-toxrun/execproxy"
+	"github.com/toxrun/docker-toxrun/internal/queue"
 )
 
 // execute is the line from the options to the end of the run.
@@ -24,15 +27,15 @@ func (o *options) execute(ctx context.Context, std stdio, what command) error {
 	if err != nil {
 		return err
 	}
-	target, err := until(received, func() (*compose.Target, error) { return o.find(ctx, engine, std) })
+	p, err := o.ready(ctx, engine, std, what, received, o.find)
 	if err != nil {
 		return err
 	}
-	err = o.run(ctx, engine, target, std, received, what)
-	if target.Cached && outdated(err) { // and nothing has run
-		target, err = until(received, func() (*compose.Target, error) { return o.refind(ctx, engine, std) })
+	err = o.runs(ctx, p, std, received)
+	if p.remembered() && outdated(err) { // and nothing has run
+		p, err = until(received, func() (plan, error) { return o.plan(ctx, engine, std, what, o.refind) })
 		if err == nil {
-			err = o.run(ctx, engine, target, std, received, what)
+			err = o.runs(ctx, p, std, received)
 		}
 	}
 	return err
@@ -136,6 +139,39 @@ func (o *options) refind(ctx context.Context, e engine, std stdio) (*compose.Tar
 	return o.found(e, target, err, std)
 }
 
+// findEach finds the containers of each service that is named: all of them with --all,
+// else one of each.
+func (o *options) findEach(ctx context.Context, e engine, std stdio) ([]*compose.Target, error) {
+	finder := o.finder(e, o.messages(std.err))
+	if o.noCache {
+		finder.CacheDir = ""
+	}
+	var each []*compose.Target
+	for _, service := range strings.Split(o.service, ",") {
+		query, err := o.query(e.host)
+		if err != nil {
+			return nil, err
+		}
+		query.Service = service
+		targets, err := finder.FindAll(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		if !o.every {
+			targets = targets[:1]
+		}
+		for _, target := range targets {
+			if _, err := o.found(e, target, nil, std); err != nil {
+				return nil, err
+			}
+			if !slices.ContainsFunc(each, func(t *compose.Target) bool { return t.Container == target.Container }) {
+				each = append(each, target)
+			}
+		}
+	}
+	return each, nil
+}
+
 func (o *options) found(e engine, target *compose.Target, err error, std stdio) (*compose.Target, error) {
 	if err != nil {
 		return nil, err
@@ -192,65 +228,70 @@ func (o *options) place(t *compose.Target) (place, error) {
 	return p, nil
 }
 
-// run runs the command in the target, on our own streams and terminal.
-func (o *options) run(ctx context.Context, e engine, t *compose.Target, std stdio, received received, what command) error {
+// run runs the command in a lane, and there alone on this terminal.
+func (o *options) run(ctx context.Context, e engine, l lane, what command) error {
+	t := l.target
 	connected, err := e.connect(t.APIVersion)
 	if err != nil {
 		return err
 	}
 	defer connected.Close()
-	screen := openTerminal(std)
-	c, err := until(received, func() (*execproxy.Cmd, error) { return o.command(connected, t, screen, what) })
+	c, err := until(l.received, func() (*execproxy.Cmd, error) { return o.command(connected, t, l.screen, what) })
 	if err != nil {
 		return err
 	}
+	c.Stdin, c.Stdout, c.Stderr, c.Notice = l.in, l.out, l.err, l.to.say
+	c.Signals, c.Suspend = l.received.signals, l.received.suspend
 	if o.detach {
-		c.Signals = received.signals
 		id, err := c.Start(ctx)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(std.out, id)
+		_, err = fmt.Fprintln(l.out, id)
 		return err
+	}
+	var place *queue.Place
+	if what.queued && o.parallel > 0 {
+		if place, err = o.turn(ctx, l.received, c, l.to.say); err != nil {
+			return err
+		}
+		defer place.Leave()
 	}
 	if o.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, timeoutError(o.timeout))
 		defer cancel()
 	}
-	if !o.noStdin {
-		c.Stdin = screen.input()
-	}
-	c.Signals = received.signals
-	c.Suspend = received.suspend
 	if c.TTY {
-		restore, err := screen.raw()
+		restore, err := l.screen.raw()
 		if err != nil {
 			return err
 		}
 		defer func() { restore() }()
 		c.Suspend = func() {
 			restore()
-			received.suspend()
-			if again, err := screen.raw(); err == nil {
+			l.received.suspend()
+			if again, err := l.screen.raw(); err == nil {
 				restore = again
 			}
 		}
-		resize, stop := screen.resizes()
+		resize, stop := l.screen.resizes()
 		defer stop()
 		c.Resize = resize
-		to := o.messages(std.err)
-		to.ending = "\r\n"
-		c.Notice = to.say
+		l.to.ending = "\r\n"
+		c.Notice = l.to.say
 	}
 	keeper := o.ask(e, t, c)
+	if keeper.lease != nil {
+		place.Runs(runOf(c))
+	}
 	err = c.Run(ctx)
 	keeper.done(err) // not deferred: to the keeper a panic is a killed client
 	return err
 }
 
-// command is the command as the options and the target have it, without stdin
-// and signals.
+// command is the command as the options and the target have it, without stdin,
+// signals and a lane's own streams.
 func (o *options) command(e execproxy.Engine, t *compose.Target, screen *terminal, what command) (*execproxy.Cmd, error) {
 	where, err := o.place(t)
 	if err != nil {
@@ -265,9 +306,10 @@ func (o *options) command(e execproxy.Engine, t *compose.Target, screen *termina
 	if c.TTY = o.wantsTTY(screen, what); c.TTY {
 		c.Size = screen.size()
 	}
-	if c.Env, err = o.environment(t, screen, c.TTY); err != nil {
+	if c.Env, err = o.environment(t, what.env, screen, c.TTY); err != nil {
 		return nil, err
 	}
+	c.Env = append(c.Env, clientVariable+"="+clientName())
 	c.StopSignal = o.stop
 	c.StopGrace = cmp.Or(o.stopGrace, t.Config.StopGrace)
 	c.Stdout, c.Stderr = screen.outputs()
@@ -281,7 +323,7 @@ func (o *options) wantsTTY(screen *terminal, what command) bool {
 	switch {
 	case o.tty:
 		return true
-	case o.detach, o.noTTY, o.noStdin, !what.interactive:
+	case o.several(), o.detach, o.noTTY, o.noStdin, !what.interactive:
 		return false
 	}
 	return screen.in && screen.out && screen.foreground()

@@ -27,7 +27,10 @@ type options struct {
 	service          string
 	index            int
 	container        string
+	every            bool // replica of the service
 	noCache          bool
+	up               bool          // start the service first
+	wait             time.Duration // for it to be ready; 0: not at all
 
 	env, envFiles []string
 	envFrom       envReader // of envFiles
@@ -35,6 +38,7 @@ type options struct {
 	privileged    bool
 	tty, noTTY    bool
 	noStdin       bool
+	noPrefix      bool
 	interactive   bool // as docker exec has it; it changes nothing
 	detach        bool // exec starts the command and leaves it running
 	timeout       time.Duration
@@ -43,6 +47,9 @@ type options struct {
 	stopGrace     time.Duration
 	standby       time.Duration
 	noStandby     bool
+	parallel      int           // how many may take turns at a time; 0: any number
+	waitLock      time.Duration // below 0: as long as it takes
+	cancelOrphans bool
 
 	quiet, verbose bool
 	warned         bool // of keys in docker's config.json that there are not
@@ -60,9 +67,12 @@ func newOptions() *options {
 	t.StringVarP(&o.projectName, "project-name", "p", "", "Compose project `name`")
 	t.StringVar(&o.projectDirectory, "project-directory", "", "Compose project's `directory`")
 	t.StringArrayVar(&o.profiles, "profile", nil, "Compose `profile` to enable, repeatable")
-	t.StringVarP(&o.service, "service", "s", "", "`service` to run in; else the one with x-toxrun, else the only one")
+	t.StringVarP(&o.service, "service", "s", "", "`service` to run in, or several as a,b; else the one with x-toxrun, else the only one")
 	t.IntVar(&o.index, "index", 0, "`number` of the service's container, where there are several")
+	t.BoolVar(&o.every, "all", false, "run in all running containers of the service at once")
 	t.StringVar(&o.container, "container", "", "run in this container (`name` or ID), with no Compose file")
+	t.BoolVar(&o.up, "up", false, "start the service first, as docker compose up -d does")
+	t.DurationVar(&o.wait, "wait", 0, "wait so long for the service to run and to be healthy")
 	t.BoolVar(&o.noCache, "no-cache", false, "look the container up again")
 
 	o.runFlags = pflag.NewFlagSet("run", pflag.ContinueOnError)
@@ -75,11 +85,16 @@ func newOptions() *options {
 	r.BoolVarP(&o.tty, "tty", "t", false, "give the command a terminal")
 	r.BoolVarP(&o.noTTY, "no-tty", "T", false, "give it none, so that stdout and stderr stay apart")
 	r.BoolVarP(&o.noStdin, "no-stdin", "n", false, "leave stdin alone")
+	r.BoolVar(&o.noPrefix, "no-prefix", false, "of several containers' lines, don't say whose they are")
 	r.DurationVar(&o.timeout, "timeout", 0, "end the command after this `time`, with status 124")
 	r.StringVar(&o.stopSignal, "stop-signal", "", "`signal` that asks the command to end (default: the one received)")
 	r.DurationVar(&o.stopGrace, "stop-grace", 0, "`time` it then has before it is killed (default 10s)")
 	r.DurationVar(&o.standby, "standby", 0, "keep an exec waiting for the next run, until none has come for this `time`")
 	r.BoolVar(&o.noStandby, "no-standby", false, "use and leave none; watch too has one waiting otherwise")
+	r.IntVar(&o.parallel, "parallel", 1, "don't wait for others that run in the container, but from `N` on")
+	r.Lookup("parallel").NoOptDefVal = "0"
+	r.DurationVar(&o.waitLock, "wait-lock", -1, "wait so long for them (default: to their end; 0 fails at once)")
+	r.BoolVar(&o.cancelOrphans, "cancel-orphans", false, "end what a killed toxrun has left running, instead of waiting for it")
 	r.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing but errors")
 	r.BoolVarP(&o.verbose, "verbose", "v", false, "say what is done")
 
@@ -107,9 +122,10 @@ var instead = map[string][]string{
 	"timeout":    {"detach"},
 	"standby":    {"no-standby"},
 	"no-standby": {"standby"},
-	"container":  {"service", "index"},
+	"container":  {"service", "index", "all"},
 	"service":    {"container"},
-	"index":      {"container"},
+	"index":      {"container", "all"},
+	"all":        {"container", "index"},
 }
 
 // complete fills in from TOXRUN_* variables what the command line has left out,
@@ -153,14 +169,26 @@ func (o *options) complete() error {
 		return usage("--detach and --timeout exclude each other: nobody is there to end the command", "")
 	case o.index < 0:
 		return usage(fmt.Sprintf("--index %d: containers are numbered from 1", o.index), "")
+	case o.wait < 0:
+		return usage("--wait takes a time such as 30s", "")
+	case o.parallel < 0:
+		return usage("--parallel takes a number from 1 on, or none", "")
+	case o.all.Changed("wait-lock") && o.waitLock < 0:
+		return usage("--wait-lock takes a time such as 30s", "")
 	case o.standby < 0:
 		return usage("--standby takes a time such as 10m", "")
 	case o.standby > 0 && o.noStandby:
 		return usage("--standby and --no-standby exclude each other", "")
 	case o.timeout < 0 || o.stopGrace < 0:
 		return usage("--timeout and --stop-grace take a time such as 30s", "")
-	case o.all.Changed("container") && (o.all.Changed("service") || o.all.Changed("index")):
-		return usage("--container names one container: --service and --index don't go with it", "")
+	case o.all.Changed("container") && (o.all.Changed("service") || o.all.Changed("index") || o.all.Changed("all")):
+		return usage("--container names one container: --service, --index and --all don't go with it", "")
+	case o.several() && slices.Contains(strings.Split(o.service, ","), "") && o.service != "":
+		return usage(fmt.Sprintf("--service %s: a name is missing", o.service), "")
+	case o.every && o.index > 0:
+		return usage("--all and --index exclude each other", "")
+	case o.several() && o.tty:
+		return usage("-t gives the command a terminal, which several can't share", "--index 1 runs it in one container")
 	}
 	return nil
 }
@@ -180,6 +208,17 @@ func (o *options) empty() string {
 		}
 	})
 	return name
+}
+
+// several tells whether the command may run in more than one container.
+func (o *options) several() bool { return o.every || strings.Contains(o.service, ",") }
+
+// oneOnly is the error of a command that is for one container.
+func (o *options) oneOnly(cmd *cobra.Command) error {
+	if !o.several() {
+		return nil
+	}
+	return usage(cmd.Name()+" is for one container: --all and several services don't go with it", cmd.CommandPath()+" --index 1")
 }
 
 // query is the part of the options that says which container is wanted.

@@ -65,7 +65,7 @@ apart, stdin, signals and the exit status are passed through.`,
 	root.PersistentFlags().SortFlags = false
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(o.usage)
-	root.AddCommand(newWatch(o, std), newExec(o, std), newShell(o, std), newTarget(o, std), newStandby(std), newKeeper(std))
+	root.AddCommand(newWatch(o, std), newExec(o, std), newShell(o, std), newDo(o, std), newPs(o, std), newCancel(o, std), newPing(o, std), newTarget(o, std), newStandby(std), newKeeper(std))
 	_ = root.RegisterFlagCompletionFunc("service", o.completeService)
 	return root, o
 }

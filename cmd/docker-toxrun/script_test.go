@@ -56,6 +56,7 @@ func TestScripts(t *testing.T) {
 					"exits":    exits,
 					"up":       up,
 					"recreate": recreate,
+					"remove":   remove,
 					"requests": requests,
 					"left":     left,
 					"keeper":   keeper,
@@ -147,15 +148,22 @@ func realEngine(t testing.TB) *client.Client {
 	return c
 }
 
-// up [-image TAG] [SERVICE...] does what docker compose up -d would, for all of
-// the services or for those: what toxrun sees of it, and no more. The first
+// up [-image TAG] [-scale N] [SERVICE...] does what docker compose up -d would, for all
+// of the services or for those: what toxrun sees of it, and no more. The first
 // service's container ID is $ID from then on, as docker ps has it $SHORT, and its
-// name $NAME.
+// name $NAME. With -scale there are N containers of each, which have their number in
+// REPLICA.
 func up(ts *testscript.TestScript, neg bool, args []string) {
 	s := stageOf(ts)
 	image := enginetest.DefaultImage
 	if len(args) > 1 && args[0] == "-image" {
 		image, args = "toxrun-test:"+args[1], args[2:]
+	}
+	replicas := 1
+	if len(args) > 1 && args[0] == "-scale" {
+		n, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		replicas, args = n, args[2:]
 	}
 	query := compose.Query{Dir: ts.MkAbs("."), Environ: []string{
 		"COMPOSE_PROJECT_NAME=" + ts.Getenv("COMPOSE_PROJECT_NAME"),
@@ -167,31 +175,37 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 		if len(args) > 0 && !slices.Contains(args, service.Name) {
 			continue
 		}
-		id := s.add(model, service, image)
+		for n := 2; n <= replicas; n++ {
+			s.containers[fmt.Sprint(service.Name, "-", n)] = s.add(model, service, image, n)
+		}
+		id := s.add(model, service, image, 1)
 		s.containers[service.Name] = id
 		if service.Name == model.Services[0].Name || len(args) > 0 && service.Name == args[0] {
 			ts.Setenv("ID", id)
 			ts.Setenv("SHORT", id[:12])
-			ts.Setenv("NAME", s.name(service.Name))
+			ts.Setenv("NAME", s.name(service.Name, 1))
 		}
 	}
 }
 
-func (s *stage) name(service string) string { return s.project + "-" + service + "-1" }
+func (s *stage) name(service string, n int) string {
+	return fmt.Sprint(s.project, "-", service, "-", n)
+}
 
-// add makes and starts a service's container.
-func (s *stage) add(model *compose.Model, service compose.Service, image string) string {
+// add makes and starts a service's container with the number n.
+func (s *stage) add(model *compose.Model, service compose.Service, image string, n int) string {
 	s.t.Helper()
 	labels := map[string]string{
 		"com.docker.compose.project":              model.Project,
 		"com.docker.compose.project.working_dir":  model.Dir,
 		"com.docker.compose.project.config_files": filepath.Join(model.Dir, "compose.yaml"),
 		"com.docker.compose.service":              service.Name,
-		"com.docker.compose.container-number":     "1",
+		"com.docker.compose.container-number":     strconv.Itoa(n),
 		"com.docker.compose.oneoff":               "False",
 	}
+	env := []string{fmt.Sprint("REPLICA=", n), "TOXRUN_TEST_SERVICE=" + service.Name}
 	if s.engine != nil {
-		c := enginetest.Container{Name: s.name(service.Name), Image: image, Labels: labels, NoShell: strings.HasSuffix(image, ":noshell")}
+		c := enginetest.Container{Name: s.name(service.Name, n), Image: image, Labels: labels, Env: env, NoShell: strings.HasSuffix(image, ":noshell")}
 		for _, b := range service.Binds {
 			c.Mounts = append(c.Mounts, container.MountPoint{Type: mount.TypeBind, Source: b.Source, Destination: b.Target})
 		}
@@ -202,8 +216,8 @@ func (s *stage) add(model *compose.Model, service compose.Service, image string)
 		host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeBind, Source: b.Source, Target: b.Target})
 	}
 	ctx := context.Background()
-	config := &container.Config{Image: image, Cmd: []string{"sleep", "1000000"}, Labels: labels, StopSignal: "SIGKILL"}
-	created, err := s.client.ContainerCreate(ctx, config, host, nil, nil, s.name(service.Name))
+	config := &container.Config{Image: image, Cmd: []string{"sleep", "1000000"}, Env: env, Labels: labels, StopSignal: "SIGKILL"}
+	created, err := s.client.ContainerCreate(ctx, config, host, nil, nil, s.name(service.Name, n))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -222,6 +236,16 @@ func recreate(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(s.client.ContainerRemove(context.Background(), s.containers[args[0]], container.RemoveOptions{Force: true}))
 	up(ts, false, args)
+}
+
+// remove SERVICE[-N] removes a container by force.
+func remove(ts *testscript.TestScript, neg bool, args []string) {
+	s := stageOf(ts)
+	if neg || len(args) != 1 || s.containers[args[0]] == "" {
+		ts.Fatalf("usage: remove SERVICE[-N]")
+	}
+	ts.Check(s.client.ContainerRemove(context.Background(), s.containers[args[0]], container.RemoveOptions{Force: true}))
+	delete(s.containers, args[0])
 }
 
 // exits STATUS COMMAND [ARG...] runs a command that is to end with that status.

@@ -53,12 +53,21 @@ func (e timeoutError) Error() string {
 type messages struct {
 	io.Writer
 	quiet  bool   // but for errors
+	about  string // what a line is about, where there is more than one; or empty
 	ending string // of a line: a terminal in raw mode needs a carriage return
+}
+
+// start is the begin of each line.
+func (m messages) start() string {
+	if m.about == "" {
+		return "toxrun: "
+	}
+	return "toxrun: " + visible(m.about) + ": "
 }
 
 func (m messages) say(text string) {
 	if !m.quiet {
-		_, _ = io.WriteString(m, "toxrun: "+visible(oneLine(text))+m.ending)
+		_, _ = io.WriteString(m, m.start()+visible(oneLine(text))+m.ending)
 	}
 }
 
@@ -69,14 +78,25 @@ const (
 	plain = "\x1b[m"
 )
 
-// verdict says how something ended, in the colour paint where it is not empty.
-func (m messages) verdict(paint, verdict, rest string) {
-	if paint != "" {
-		verdict = paint + verdict + plain
+// ended says how a run has ended, in colour where color is true.
+func (m messages) ended(status int, took time.Duration, color bool) {
+	verdict := verdict(status)
+	switch {
+	case color && status == 0:
+		verdict = green + verdict + plain
+	case color:
+		verdict = red + verdict + plain
 	}
 	if !m.quiet {
-		_, _ = fmt.Fprintf(m, "toxrun: %s, %s%s", verdict, rest, m.ending)
+		_, _ = fmt.Fprintf(m, "%s%s, %s%s", m.start(), verdict, brief(took), m.ending)
 	}
+}
+
+func verdict(status int) string {
+	if status == 0 {
+		return "pass"
+	}
+	return fmt.Sprintf("fail, exit status %d", status)
 }
 
 // oneLine makes one line of what a library or a program may have said in several.
@@ -95,6 +115,8 @@ func status(err error, to messages) int {
 	switch {
 	case err == nil:
 		return 0
+	case errors.Is(err, syscall.EPIPE): // nobody reads what we print
+		return statusSignal + int(syscall.SIGPIPE)
 	case errors.As(err, &timeout):
 		if errors.As(err, &exit) {
 			err = timeout

@@ -48,6 +48,9 @@ Keys: Enter runs now, c cancels the run, p pauses, q quits, ? helps.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.oneOnly(cmd); err != nil {
+				return err
+			}
 			return o.watch(cmd.Context(), std, w, serviceCommand(args))
 		},
 	}
@@ -109,10 +112,11 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 	}
 	container := &watched{o: o, engine: engine, std: std, report: report}
 	defer container.close()
-	target, err := until(received, func() (*compose.Target, error) { return o.refind(ctx, engine, std) })
+	first, err := o.ready(ctx, engine, std, what, received, o.refind)
 	if err != nil {
 		return err
 	}
+	target := first.targets[0]
 	if err := container.connect(target); err != nil {
 		return err
 	}
@@ -257,11 +261,6 @@ func (w *watching) once(ctx context.Context, batch watch.Batch) error {
 
 // run runs c, and passes our signals on to it meanwhile.
 func (w *watching) run(ctx context.Context, c *execproxy.Cmd) error {
-	if timeout := w.o.timeout; timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, timeout, timeoutError(timeout))
-		defer cancel()
-	}
 	signals := make(chan os.Signal, 4)
 	c.Signals, c.Suspend = signals, w.suspend
 	w.sigs.Lock()
@@ -272,6 +271,18 @@ func (w *watching) run(ctx context.Context, c *execproxy.Cmd) error {
 		w.signals = nil
 		w.sigs.Unlock()
 	}()
+	if w.o.parallel > 0 {
+		place, err := w.o.turn(ctx, received{signals, w.suspend}, c, func(line string) { w.report.notice(line, "") })
+		if err != nil {
+			return err
+		}
+		defer place.Leave()
+	}
+	if timeout := w.o.timeout; timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, timeoutError(timeout))
+		defer cancel()
+	}
 	return c.Run(ctx)
 }
 

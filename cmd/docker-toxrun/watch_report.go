@@ -79,24 +79,13 @@ func (r *watchReport) runStarted(paths []string, count int, command []string, co
 }
 
 func (r *watchReport) runEnded(status int, took time.Duration) {
-	verdict := "pass"
-	if status != 0 {
-		verdict = fmt.Sprintf("fail, exit status %d", status)
-	}
 	milliseconds := took.Milliseconds()
 	r.emit(watchEvent{Event: "run-ended", Status: &status, Milliseconds: &milliseconds}, "")
 	if r.json == nil {
-		paint := ""
-		switch {
-		case r.color && status == 0:
-			paint = green
-		case r.color:
-			paint = red
-		}
-		r.to.verdict(paint, verdict, brief(took))
+		r.to.ended(status, took, r.color)
 	}
 	if r.notify {
-		fmt.Fprintf(r.screen, "\x1b]9;toxrun: %s\x07\a", verdict)
+		fmt.Fprintf(r.screen, "\x1b]9;toxrun: %s\x07\a", verdict(status))
 	}
 }
 

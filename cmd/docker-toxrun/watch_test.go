@@ -82,7 +82,7 @@ func (b *bench) up() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	id := b.add(model, model.Services[0], enginetest.DefaultImage)
+	id := b.add(model, model.Services[0], enginetest.DefaultImage, 1)
 	b.Target = enginetest.Target{Client: b.stage.client, Host: b.stage.client.DaemonHost(), Container: id, Engine: b.engine}
 }
 

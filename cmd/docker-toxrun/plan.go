@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/toxrun/docker-toxrun/compose"
+	"github.com/toxrun/docker-toxrun/execproxy"
+	"github.com/toxrun/docker-toxrun/internal/lanes"
+)
+
+// A plan is which command runs in which containers.
+type plan struct {
+	what    command
+	engine  engine
+	targets []*compose.Target // one at least: a lane each
+}
+
+// A finding finds the one target that is meant, in the cache or not.
+type finding func(context.Context, engine, stdio) (*compose.Target, error)
+
+// plan finds the targets; find finds one where there is to be one.
+func (o *options) plan(ctx context.Context, e engine, std stdio, what command, find finding) (plan, error) {
+	p := plan{what: what, engine: e}
+	if o.several() {
+		var err error
+		p.targets, err = o.findEach(ctx, e, std)
+		return p, err
+	}
+	target, err := find(ctx, e, std)
+	p.targets = []*compose.Target{target}
+	return p, err
+}
+
+// remembered tells whether the Engine was not asked for the targets.
+func (p plan) remembered() bool { return p.targets[0].Cached }
+
+// A lane is where one command of a plan runs, and what it is connected to here.
+type lane struct {
+	name     string // for people, where there are several
+	target   *compose.Target
+	screen   *terminal
+	in       io.Reader // nil: none
+	out, err io.Writer
+	to       messages // about it
+	received received
+}
+
+// runs runs the command in each lane of the plan.
+func (o *options) runs(ctx context.Context, p plan, std stdio, received received) error {
+	screen := openTerminal(std)
+	if o.several() {
+		return o.runEach(ctx, p, screen, received)
+	}
+	only := lane{target: p.targets[0], screen: screen, to: o.messages(std.err), received: received}
+	only.out, only.err = screen.outputs()
+	if !o.noStdin {
+		only.in = screen.input()
+	}
+	return o.run(ctx, p.engine, only, p.what)
+}
+
+// runEach runs the command in several containers at once. Its error is an ExitError
+// with the highest status of all, when each lane has told of its end.
+func (o *options) runEach(ctx context.Context, p plan, screen *terminal, received received) error {
+	if !o.noStdin && !screen.in && !isEmpty(screen.std.in) {
+		return usage("stdin can't be given to several containers", "-n leaves it alone")
+	}
+	stdout, stderr := screen.outputs()
+	out := lanes.NewLines(stdout)
+	err := out
+	if stderr != stdout {
+		err = lanes.NewLines(stderr)
+	}
+	each := o.lanes(p, screen, out, err)
+	signals := share(received, each)
+	defer signals.stop()
+	codes := make([]int, len(each))
+	took := make([]time.Duration, len(each))
+	var all sync.WaitGroup
+	for i, l := range each {
+		all.Go(func() {
+			begin := time.Now()
+			err := o.run(ctx, p.engine, l, p.what)
+			signals.leave()
+			took[i] = time.Since(begin)
+			l.out.(*lanes.Source).Close()
+			l.err.(*lanes.Source).Close()
+			codes[i] = status(binary(err), l.to)
+		})
+	}
+	all.Wait()
+	worst := 0
+	for i, l := range each {
+		if !o.detach {
+			l.to.ended(codes[i], took[i], colored(screen.std.err))
+		}
+		worst = max(worst, codes[i])
+	}
+	if worst == 0 {
+		return nil
+	}
+	return &execproxy.ExitError{Code: worst}
+}
+
+// lanes are those of a plan for several containers, which share out and err.
+func (o *options) lanes(p plan, screen *terminal, out, err *lanes.Lines) []lane {
+	each := make([]lane, len(p.targets))
+	width := 0
+	for i, t := range p.targets {
+		each[i] = lane{name: t.ContainerName, target: t, screen: screen}
+		if t.Service != "" {
+			each[i].name = fmt.Sprintf("%s-%d", t.Service, t.Number)
+		}
+		width = max(width, len(each[i].name))
+	}
+	for i := range each {
+		l := &each[i]
+		prefix := func(f *os.File) string {
+			text := visible(l.name) + strings.Repeat(" ", width-len(l.name)) + " | "
+			switch {
+			case o.noPrefix:
+				return ""
+			case colored(f):
+				return laneColors[i%len(laneColors)] + text + plain
+			}
+			return text
+		}
+		l.out = out.Source(prefix(screen.std.out))
+		l.err = l.out
+		if err != out {
+			l.err = err.Source(prefix(screen.std.err))
+		}
+		l.to = o.messages(screen.std.err)
+		l.to.Writer, l.to.about = err, l.name
+	}
+	return each
+}
+
+// laneColors are the colours of lanes, in docker compose's order (ECMA-48).
+var laneColors = [...]string{"\x1b[36m", "\x1b[33m", "\x1b[32m", "\x1b[35m", "\x1b[34m", "\x1b[96m", "\x1b[93m", "\x1b[92m", "\x1b[95m", "\x1b[94m"}
+
+// binary explains what can't be shown in lines.
+func binary(err error) error {
+	if errors.Is(err, lanes.ErrBinary) {
+		return hinted(err, "--index 1 runs it in one container")
+	}
+	return err
+}
+
+// isEmpty tells whether nothing can come from f: it is /dev/null, or not open.
+func isEmpty(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil {
+		return true
+	}
+	null, err := os.Stat(os.DevNull)
+	return err == nil && os.SameFile(info, null)
+}

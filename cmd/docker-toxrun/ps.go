@@ -1,0 +1,273 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"text/tabwriter"
+	"text/template"
+	"time"
+
+	"github.com/moby/sys/signal"
+	"github.com/spf13/cobra"
+
+	"github.com/toxrun/docker-toxrun/compose"
+	"github.com/toxrun/docker-toxrun/execproxy"
+)
+
+// A runRow is a run as `ps` prints it; its fields are those of --format.
+type runRow struct {
+	Run       string
+	PID       int
+	Command   string
+	Container string
+	Client    string // USER@HOST; empty where it is not known
+	State     string // of the client: alive or orphaned; empty where it is not known
+	Created   string // RFC 3339
+	Age       string
+
+	in *execproxy.Cmd // what Reap needs
+}
+
+func newPs(o *options, std stdio) *cobra.Command {
+	var format string
+	ps := &cobra.Command{
+		Use:   "ps [OPTIONS]",
+		Short: "List the runs in the container",
+		Long: `List the runs in the container, by whomever and from wherever they were started. The
+container itself is asked, as the user that commands run as: it shows that user's runs.
+
+With -q only the run IDs are printed. A run whose client is gone is orphaned: one that was started with exec -d, or whose
+toxrun was killed. Of clients on other machines that is not known.`,
+		Example: `  docker toxrun ps
+  docker toxrun ps --all -q
+  docker toxrun ps --format '{{.Run}} {{.Command}}'`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			write, err := rowWriter(format, o.quiet)
+			if err != nil {
+				return err
+			}
+			received, stop := receiveSignals()
+			defer stop()
+			rows, err := until(received, func() ([]runRow, error) {
+				rows, done, err := o.listRuns(cmd.Context(), std)
+				done()
+				return rows, err
+			})
+			if err != nil {
+				return err
+			}
+			return write(std.out, rows)
+		},
+	}
+	ps.Flags().StringVar(&format, "format", "", "`table`, json, or a Go template for each run")
+	return ps
+}
+
+// listRuns asks the containers that are meant for their runs. done ends the connections,
+// which the runs' in needs.
+func (o *options) listRuns(ctx context.Context, std stdio) (rows []runRow, done func(), err error) {
+	var open []io.Closer
+	done = func() {
+		for _, c := range open {
+			c.Close()
+		}
+	}
+	e, err := findEngine(o.docker)
+	if err != nil {
+		return nil, done, err
+	}
+	p, err := o.plan(ctx, e, std, command{}, o.refind)
+	if err != nil {
+		return nil, done, err
+	}
+	for _, t := range p.targets {
+		connected, err := e.connect(t.APIVersion)
+		if err != nil {
+			return nil, done, err
+		}
+		open = append(open, connected)
+		where, err := o.place(t)
+		if err != nil {
+			return nil, done, err
+		}
+		c := execproxy.Command(connected, t.Container)
+		c.Name, c.User, c.Privileged = t.ContainerName, where.user, o.privileged
+		c.StopSignal, c.StopGrace = o.stop, cmp.Or(o.stopGrace, t.Config.StopGrace)
+		runs, err := c.Runs(ctx)
+		if start, ok := errors.AsType[*execproxy.StartError](err); ok && start.Code == 127 {
+			err = fmt.Errorf("container %s has no shell to look with", t.ContainerName)
+		}
+		if err != nil {
+			return nil, done, err
+		}
+		for _, r := range runs {
+			by := parseClient(r.Client)
+			rows = append(rows, runRow{
+				Run: r.Run, PID: r.PID, Command: compose.CommandLine(r.Args), Container: t.ContainerName,
+				Client: by.String(), State: by.state(),
+				Created: time.Now().Add(-r.Age).Format(time.RFC3339), Age: short(r.Age), in: c,
+			})
+		}
+	}
+	return rows, done, nil
+}
+
+// rowWriter is how the rows are printed.
+func rowWriter(format string, ids bool) (func(io.Writer, []runRow) error, error) {
+	if ids && format != "" {
+		return nil, usage("-q and --format exclude each other", "")
+	}
+	switch format {
+	case "", "table":
+		if !ids {
+			return writeTable, nil
+		}
+		format = "{{.Run}}"
+	case "json":
+		return func(out io.Writer, rows []runRow) error {
+			for _, r := range rows {
+				if err := newJSON(out).Encode(r); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, nil
+	}
+	each, err := template.New("--format").Funcs(template.FuncMap{"json": func(v any) (string, error) {
+		text, err := json.Marshal(v)
+		return string(text), err
+	}}).Parse(format)
+	if err == nil {
+		err = each.Execute(io.Discard, runRow{}) // a field that there is not
+	}
+	if err != nil {
+		return nil, usage(err.Error(), "")
+	}
+	return func(out io.Writer, rows []runRow) error {
+		for _, r := range rows {
+			var line strings.Builder
+			if err := each.Execute(&line, r); err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintln(out, visible(line.String())); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+func writeTable(out io.Writer, rows []runRow) error {
+	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, "RUN\tCONTAINER\tPID\tAGE\tCLIENT\tSTATE\tCOMMAND")
+	for _, r := range rows {
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", visible(r.Run), visible(r.Container), r.PID, r.Age,
+			visible(cmp.Or(r.Client, "-")), cmp.Or(r.State, "-"), visible(ellipsis(oneLine(r.Command))))
+	}
+	return table.Flush()
+}
+
+// ellipsis cuts a command for a table.
+func ellipsis(text string) string {
+	const width = 60
+	if runes := []rune(text); len(runes) > width {
+		return string(runes[:width-1]) + "…"
+	}
+	return text
+}
+
+func newCancel(o *options, std stdio) *cobra.Command {
+	var signalName string
+	cancel := &cobra.Command{
+		Use:   "cancel [OPTIONS] [RUN...]",
+		Short: "End runs in the container, all of them if none is named",
+		Long: `End runs in the container as ^C would: with a signal, and after --stop-grace with KILL,
+until nothing of them is left. A run is named by its ID or the begin of it, as ps shows
+it; without one all are ended that ps shows. What has ended is printed.`,
+		Example: "  docker toxrun cancel\n  docker toxrun cancel --signal TERM IBRM4",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ask := os.Signal(os.Interrupt)
+			if o.stop != nil {
+				ask = o.stop
+			}
+			if signalName != "" {
+				parsed, err := signal.ParseSignal(signalName)
+				if err != nil || !signal.ValidSignalForPlatform(parsed) {
+					return usage(fmt.Sprintf("--signal %s: no such signal", signalName), "")
+				}
+				ask = syscall.Signal(parsed)
+			}
+			received, stop := receiveSignals()
+			defer stop()
+			_, err := interruptible(cmd.Context(), received, func(ctx context.Context) (struct{}, error) {
+				return struct{}{}, o.cancelRuns(ctx, std, args, ask)
+			})
+			return err
+		},
+	}
+	cancel.Flags().StringVar(&signalName, "signal", "", "`signal` that asks the command to end (default INT)")
+	return cancel
+}
+
+// cancelRuns ends the runs that are named, or all.
+func (o *options) cancelRuns(ctx context.Context, std stdio, names []string, ask os.Signal) error {
+	rows, done, err := o.listRuns(ctx, std)
+	defer done()
+	if err != nil {
+		return err
+	}
+	chosen := rows
+	if len(names) > 0 {
+		if chosen, err = choose(rows, names); err != nil {
+			return err
+		}
+	}
+	errs := make([]error, len(chosen))
+	var all sync.WaitGroup
+	for i, r := range chosen {
+		all.Go(func() {
+			c := *r.in
+			c.StopSignal = ask
+			errs[i] = c.Reap(ctx, r.Run)
+		})
+	}
+	all.Wait()
+	for i, r := range chosen {
+		if errs[i] == nil {
+			fmt.Fprintln(std.out, visible(r.Run))
+		} else {
+			errs[i] = fmt.Errorf("run %s: %w", r.Run, errs[i])
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// choose finds the run of each name, which is its ID or the begin of it.
+func choose(rows []runRow, names []string) (chosen []runRow, err error) {
+	for _, name := range names {
+		var found []runRow
+		for _, r := range rows {
+			if name != "" && strings.HasPrefix(r.Run, name) {
+				found = append(found, r)
+			}
+		}
+		switch len(found) {
+		case 0:
+			return nil, hinted(fmt.Errorf("there is no run %q", name), "docker toxrun ps lists those that there are")
+		case 1:
+			chosen = append(chosen, found[0])
+		default:
+			return nil, usage(fmt.Sprintf("%q is the begin of %d runs", name, len(found)), "")
+		}
+	}
+	return chosen, nil
+}

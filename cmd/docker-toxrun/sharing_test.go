@@ -1,0 +1,58 @@
+package main
+
+import (
+	"os"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+)
+
+// Each lane gets each signal. This process stops once, when the commands of all lanes
+// that are left have stopped, and then all go on.
+func TestSharedSignals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signals := make(chan os.Signal)
+		stops := 0
+		each := make([]lane, 3)
+		s := share(received{signals, func() { stops++ }}, each)
+		defer s.stop()
+		signals <- syscall.SIGINT
+		for i, l := range each {
+			if got := <-l.received.signals; got != syscall.SIGINT {
+				t.Errorf("lane %d gets %v", i, got)
+			}
+		}
+		var goesOn atomic.Int32
+		stop := func(l lane) {
+			go func() {
+				l.received.suspend()
+				goesOn.Add(1)
+			}()
+			synctest.Wait()
+		}
+		for round := 1; round <= 2; round++ {
+			stop(each[0])
+			stop(each[1])
+			if stops != round-1 || goesOn.Load() != int32(3*(round-1)) {
+				t.Fatalf("stopped %d times before the last lane, %d go on", stops, goesOn.Load())
+			}
+			stop(each[2])
+			if stops != round || goesOn.Load() != int32(3*round) {
+				t.Fatalf("stopped %d times, %d go on; want %d, %d", stops, goesOn.Load(), round, 3*round)
+			}
+		}
+		stop(each[0])
+		s.leave() // each[1] ends
+		synctest.Wait()
+		if stops != 2 {
+			t.Error("stopped while a command runs")
+		}
+		s.leave() // each[2] ends
+		synctest.Wait()
+		if stops != 3 || goesOn.Load() != 7 {
+			t.Errorf("stopped %d times, %d go on, after the other lanes have ended", stops, goesOn.Load())
+		}
+		s.leave()
+	})
+}
