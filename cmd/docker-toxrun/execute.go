@@ -157,7 +157,7 @@ func (o *options) findEach(ctx context.Context, e engine, std stdio) ([]*compose
 		if err != nil {
 			return nil, err
 		}
-		if !o.every {
+		if !o.every && !o.split.split {
 			targets = targets[:1]
 		}
 		for _, target := range targets {

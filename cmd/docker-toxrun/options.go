@@ -28,6 +28,7 @@ type options struct {
 	index            int
 	container        string
 	every            bool // replica of the service
+	split            splitOptions
 	noCache          bool
 	up               bool          // start the service first
 	wait             time.Duration // for it to be ready; 0: not at all
@@ -86,6 +87,7 @@ func newOptions() *options {
 	r.BoolVarP(&o.noTTY, "no-tty", "T", false, "give it none, so that stdout and stderr stay apart")
 	r.BoolVarP(&o.noStdin, "no-stdin", "n", false, "leave stdin alone")
 	r.BoolVar(&o.noPrefix, "no-prefix", false, "of several containers' lines, don't say whose they are")
+	o.split.add(r)
 	r.DurationVar(&o.timeout, "timeout", 0, "end the command after this `time`, with status 124")
 	r.StringVar(&o.stopSignal, "stop-signal", "", "`signal` that asks the command to end (default: the one received)")
 	r.DurationVar(&o.stopGrace, "stop-grace", 0, "`time` it then has before it is killed (default 10s)")
@@ -155,6 +157,8 @@ func (o *options) complete() error {
 		}
 		o.stop = sig
 	}
+	errs = append(errs, o.split.check())
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	if name := o.empty(); name != "" {
 		errs = append(errs, usage(fmt.Sprintf("--%s is empty", name), "leave it out, or give it a value"))
 	}
@@ -185,6 +189,8 @@ func (o *options) complete() error {
 		return usage("--container names one container: --service, --index and --all don't go with it", "")
 	case o.several() && slices.Contains(strings.Split(o.service, ","), "") && o.service != "":
 		return usage(fmt.Sprintf("--service %s: a name is missing", o.service), "")
+	case o.split.split && (o.index > 0 || o.container != "" || o.detach):
+		return usage("--split deals over all replicas: --index, --container and --detach don't go with it", "")
 	case o.every && o.index > 0:
 		return usage("--all and --index exclude each other", "")
 	case o.several() && o.tty:
@@ -211,7 +217,7 @@ func (o *options) empty() string {
 }
 
 // several tells whether the command may run in more than one container.
-func (o *options) several() bool { return o.every || strings.Contains(o.service, ",") }
+func (o *options) several() bool { return o.every || o.split.split || strings.Contains(o.service, ",") }
 
 // oneOnly is the error of a command that is for one container.
 func (o *options) oneOnly(cmd *cobra.Command) error {

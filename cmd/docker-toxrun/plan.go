@@ -55,7 +55,12 @@ type lane struct {
 // runs runs the command in each lane of the plan.
 func (o *options) runs(ctx context.Context, p plan, std stdio, received received) error {
 	screen := openTerminal(std)
-	if o.several() {
+	switch {
+	case o.several() && !o.noStdin && !screen.in && !isEmpty(screen.std.in):
+		return usage("stdin can't be given to several containers", "-n leaves it alone")
+	case o.split.split:
+		return o.runSplit(ctx, p, screen, received)
+	case o.several():
 		return o.runEach(ctx, p, screen, received)
 	}
 	only := lane{target: p.targets[0], screen: screen, to: o.messages(std.err), received: received}
@@ -69,15 +74,7 @@ func (o *options) runs(ctx context.Context, p plan, std stdio, received received
 // runEach runs the command in several containers at once. Its error is an ExitError
 // with the highest status of all, when each lane has told of its end.
 func (o *options) runEach(ctx context.Context, p plan, screen *terminal, received received) error {
-	if !o.noStdin && !screen.in && !isEmpty(screen.std.in) {
-		return usage("stdin can't be given to several containers", "-n leaves it alone")
-	}
-	stdout, stderr := screen.outputs()
-	out := lanes.NewLines(stdout)
-	err := out
-	if stderr != stdout {
-		err = lanes.NewLines(stderr)
-	}
+	out, err := screen.lines()
 	each := o.lanes(p, screen, out, err)
 	signals := share(received, each)
 	defer signals.stop()
@@ -85,14 +82,15 @@ func (o *options) runEach(ctx context.Context, p plan, screen *terminal, receive
 	took := make([]time.Duration, len(each))
 	var all sync.WaitGroup
 	for i, l := range each {
+		signals.enter(i)
 		all.Go(func() {
 			begin := time.Now()
 			err := o.run(ctx, p.engine, l, p.what)
-			signals.leave()
+			signals.leave(i)
 			took[i] = time.Since(begin)
 			l.out.(*lanes.Source).Close()
 			l.err.(*lanes.Source).Close()
-			codes[i] = status(binary(err), l.to)
+			codes[i] = status(lineless(err), l.to)
 		})
 	}
 	all.Wait()
@@ -107,6 +105,17 @@ func (o *options) runEach(ctx context.Context, p plan, screen *terminal, receive
 		return nil
 	}
 	return &execproxy.ExitError{Code: worst}
+}
+
+// lines are stdout and stderr for several to share, one and the same where both go to the
+// same file.
+func (t *terminal) lines() (out, err *lanes.Lines) {
+	stdout, stderr := t.outputs()
+	out = lanes.NewLines(stdout)
+	if stderr == stdout {
+		return out, out
+	}
+	return out, lanes.NewLines(stderr)
 }
 
 // lanes are those of a plan for several containers, which share out and err.
@@ -146,8 +155,8 @@ func (o *options) lanes(p plan, screen *terminal, out, err *lanes.Lines) []lane 
 // laneColors are the colours of lanes, in docker compose's order (ECMA-48).
 var laneColors = [...]string{"\x1b[36m", "\x1b[33m", "\x1b[32m", "\x1b[35m", "\x1b[34m", "\x1b[96m", "\x1b[93m", "\x1b[92m", "\x1b[95m", "\x1b[94m"}
 
-// binary explains what can't be shown in lines.
-func binary(err error) error {
+// lineless explains what can't be shown in lines.
+func lineless(err error) error {
 	if errors.Is(err, lanes.ErrBinary) {
 		return hinted(err, "--index 1 runs it in one container")
 	}

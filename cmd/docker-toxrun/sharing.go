@@ -3,47 +3,84 @@ package main
 import (
 	"os"
 	"sync"
+
+	"github.com/toxrun/docker-toxrun/execproxy"
 )
 
-// A sharing passes signals on to all lanes. ^Z stops this process when the commands of
-// all have stopped.
+// A sharing passes signals on to the lanes in which a command runs. ^Z stops this process
+// when the commands of all of them have stopped.
 type sharing struct {
-	mu      sync.Mutex
-	goOn    *sync.Cond
-	active  int // lanes
-	waiting int // for the others to have stopped
-	stops   int // of this process, so far
 	suspend func()
 	stop    func()
+	ending  <-chan struct{} // closed with the first signal that ends commands
+
+	mu      sync.Mutex
+	goOn    *sync.Cond
+	lanes   []chan os.Signal // nil where no command runs
+	waiting int              // lanes, for the others to have stopped
+	stops   int              // of this process, so far
+	to      []chan os.Signal
 }
 
-// share gives each lane its signals, until stop is called.
+// share gives each lane signals of its own, which come from enter to leave and until stop
+// is called.
 func share(from received, each []lane) *sharing {
-	s := &sharing{active: len(each), suspend: from.suspend}
+	s := &sharing{suspend: from.suspend, lanes: make([]chan os.Signal, len(each))}
 	s.goOn = sync.NewCond(&s.mu)
-	to := make([]chan os.Signal, len(each))
 	for i := range each {
-		to[i] = make(chan os.Signal, 16)
-		each[i].received = received{to[i], s.wait}
+		s.to = append(s.to, make(chan os.Signal, 16))
+		each[i].received = received{s.to[i], s.wait}
 	}
-	done := make(chan struct{})
-	s.stop = sync.OnceFunc(func() { close(done) })
+	done, ending := make(chan struct{}), make(chan struct{})
+	s.stop, s.ending = sync.OnceFunc(func() { close(done) }), ending
+	end := sync.OnceFunc(func() { close(ending) })
 	go func() {
 		for {
 			select {
 			case sig := <-from.signals:
-				for _, to := range to {
-					select {
-					case to <- sig:
-					default: // its run has more of them than it can take
-					}
+				if execproxy.Ends(sig) {
+					end()
 				}
+				s.pass(sig)
 			case <-done:
 				return
 			}
 		}
 	}()
 	return s
+}
+
+func (s *sharing) pass(sig os.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, to := range s.lanes {
+		select {
+		case to <- sig:
+		default: // nothing runs there, or it has more of them than it can take
+		}
+	}
+}
+
+// enter is for a lane in which a command begins.
+func (s *sharing) enter(lane int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lanes[lane] = s.to[lane]
+	for {
+		select {
+		case <-s.to[lane]: // was for the command before
+		default:
+			return
+		}
+	}
+}
+
+// leave is for a lane whose command has ended.
+func (s *sharing) leave(lane int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lanes[lane] = nil
+	s.check()
 }
 
 // wait is a lane's suspend.
@@ -59,17 +96,16 @@ func (s *sharing) wait() {
 	}
 }
 
-// leave is for a lane that has come to its end.
-func (s *sharing) leave() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.active--
-	s.check()
-}
-
-// check stops this process where all lanes that are left wait for that. s.mu is held.
+// check stops this process where all lanes in which a command runs wait for that. s.mu is
+// held.
 func (s *sharing) check() {
-	if s.waiting == 0 || s.waiting < s.active {
+	active := 0
+	for _, to := range s.lanes {
+		if to != nil {
+			active++
+		}
+	}
+	if s.waiting == 0 || s.waiting < active {
 		return
 	}
 	s.suspend()

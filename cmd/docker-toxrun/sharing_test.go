@@ -17,6 +17,9 @@ func TestSharedSignals(t *testing.T) {
 		each := make([]lane, 3)
 		s := share(received{signals, func() { stops++ }}, each)
 		defer s.stop()
+		for i := range each {
+			s.enter(i)
+		}
 		signals <- syscall.SIGINT
 		for i, l := range each {
 			if got := <-l.received.signals; got != syscall.SIGINT {
@@ -43,16 +46,22 @@ func TestSharedSignals(t *testing.T) {
 			}
 		}
 		stop(each[0])
-		s.leave() // each[1] ends
+		s.leave(1)
 		synctest.Wait()
 		if stops != 2 {
 			t.Error("stopped while a command runs")
 		}
-		s.leave() // each[2] ends
+		s.leave(2)
 		synctest.Wait()
 		if stops != 3 || goesOn.Load() != 7 {
 			t.Errorf("stopped %d times, %d go on, after the other lanes have ended", stops, goesOn.Load())
 		}
-		s.leave()
+		s.leave(0)
+		signals <- syscall.SIGUSR1 // for nobody
+		s.enter(1)
+		signals <- syscall.SIGTERM
+		if got := <-each[1].received.signals; got != syscall.SIGTERM {
+			t.Errorf("the lane gets %v", got)
+		}
 	})
 }

@@ -23,6 +23,9 @@ type Dealer struct {
 	// FailFast ends all, by Run's ctx, with the first job that has not passed.
 	FailFast bool
 
+	// Stop, once closed, has no other job begun; nil never is. Those that run go on.
+	Stop <-chan struct{}
+
 	// Changed is told of each change of a job's state, and of all jobs at the begin,
 	// one call after the other. Nil: nobody is.
 	Changed func(Outcome)
@@ -51,7 +54,7 @@ func (d *Dealer) Deal(ctx context.Context, jobs []Job) []Outcome {
 	}
 	ends := make(chan end)
 	for running := 0; ; running-- {
-		for ctx.Err() == nil && len(waiting) > 0 && len(free) > 0 {
+		for ctx.Err() == nil && !d.stopped() && len(waiting) > 0 && len(free) > 0 {
 			job, lane := waiting[0], free[0]
 			waiting, free = waiting[1:], free[1:]
 			o := &outcomes[job]
@@ -81,6 +84,15 @@ func (d *Dealer) Deal(ctx context.Context, jobs []Job) []Outcome {
 		case d.FailFast && !o.Passed():
 			cancel()
 		}
+	}
+}
+
+func (d *Dealer) stopped() bool {
+	select {
+	case <-d.Stop:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -143,6 +143,17 @@ func TestFailFast(t *testing.T) {
 	})
 }
 
+func TestStop(t *testing.T) {
+	stop := make(chan struct{})
+	d := lanes.Dealer{Lanes: names(1), Stop: stop, Run: func(ctx context.Context, job lanes.Job, _ int) (int, bool) {
+		close(stop)
+		return 0, ctx.Err() != nil
+	}}
+	if o := d.Deal(t.Context(), jobs(2, 1)); !o[0].Passed() || o[1].State != lanes.Waiting {
+		t.Errorf("%+v", o)
+	}
+}
+
 // Whoever draws the jobs is told of each step of each.
 func TestChangesAreTold(t *testing.T) {
 	var told []string

@@ -98,3 +98,15 @@ func (s *Source) Close() error {
 	s.kept = append(s.kept, '\n')
 	return s.write(len(s.kept), false)
 }
+
+// Alone calls f with what out and err write to, while nobody else writes to either. They
+// may be one and the same.
+func Alone(out, err *Lines, f func(out, err io.Writer) error) error {
+	out.turn <- struct{}{}
+	defer func() { <-out.turn }()
+	if err != out {
+		err.turn <- struct{}{}
+		defer func() { <-err.turn }()
+	}
+	return f(out.to, err.to)
+}

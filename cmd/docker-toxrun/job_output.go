@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/toxrun/docker-toxrun/internal/lanes"
+)
+
+// A jobOutput keeps the output of a job, until it is known whether it is shown: in a file,
+// since it may be long, each piece behind the number of its stream and its length. What
+// goes to --logs is the output as it is.
+type jobOutput struct {
+	mu   sync.Mutex
+	kept *os.File
+	to   *bufio.Writer
+	log  io.WriteCloser // nil without --logs
+}
+
+func newJobOutput(logs, name string) (*jobOutput, error) {
+	kept, err := os.CreateTemp("", "docker-toxrun-*.output")
+	if err != nil {
+		return nil, err
+	}
+	_ = os.Remove(kept.Name()) // on Windows when it is closed
+	o := &jobOutput{kept: kept, to: bufio.NewWriterSize(kept, 64<<10)}
+	if logs != "" {
+		file, err := os.Create(filepath.Join(logs, fileName(name)+".log"))
+		if err != nil {
+			o.close()
+			return nil, err
+		}
+		o.log = file
+	}
+	return o, nil
+}
+
+// fileName is name without what means something in a path.
+func fileName(name string) string {
+	safe := strings.Map(func(r rune) rune {
+		if r < ' ' || strings.ContainsRune(`/\\:*?"<>|`, r) {
+			return '_'
+		}
+		return r
+	}, name)
+	if strings.Trim(safe, ".") == "" {
+		return "_" + safe
+	}
+	return safe
+}
+
+// stream is the writer of stdout, 0, or stderr, 1.
+func (o *jobOutput) stream(number byte) io.Writer { return jobStream{o, number} }
+
+type jobStream struct {
+	*jobOutput
+	number byte
+}
+
+func (s jobStream) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var head [5]byte
+	head[0] = s.number
+	binary.BigEndian.PutUint32(head[1:], uint32(len(p)))
+	_, err := s.to.Write(head[:])
+	if err == nil {
+		_, err = s.to.Write(p)
+	}
+	if err == nil && s.log != nil {
+		_, err = s.log.Write(p)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// replay writes the output, each stream to its own writer and its last line with an end.
+func (o *jobOutput) replay(stdout, stderr *lanes.Lines) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.to.Flush(); err != nil {
+		return err
+	}
+	if _, err := o.kept.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return lanes.Alone(stdout, stderr, func(out, err io.Writer) error {
+		to := [2]*ended{{Writer: out}, {Writer: err}}
+		from := bufio.NewReaderSize(o.kept, 64<<10)
+		for {
+			var head [5]byte
+			if _, err := io.ReadFull(from, head[:]); err == io.EOF {
+				return errors.Join(to[0].end(), to[1].end())
+			} else if err != nil {
+				return err
+			}
+			if _, err := io.CopyN(to[head[0]], from, int64(binary.BigEndian.Uint32(head[1:]))); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// close throws what was kept away.
+func (o *jobOutput) close() {
+	o.kept.Close()
+	_ = os.Remove(o.kept.Name())
+	if o.log != nil {
+		o.log.Close()
+	}
+}
+
+// An ended writer knows whether its last line has an end.
+type ended struct {
+	io.Writer
+	within bool
+}
+
+func (e *ended) Write(p []byte) (int, error) {
+	if len(p) > 0 {
+		e.within = p[len(p)-1] != '\n'
+	}
+	return e.Writer.Write(p)
+}
+
+func (e *ended) end() error {
+	if !e.within {
+		return nil
+	}
+	_, err := e.Writer.Write([]byte("\n"))
+	return err
+}

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/toxrun/docker-toxrun/compose"
+	"github.com/toxrun/docker-toxrun/execproxy"
+	"github.com/toxrun/docker-toxrun/internal/lanes"
+)
+
+// splitOptions are the options of a run that is dealt over replicas.
+type splitOptions struct {
+	split     bool
+	each      string // words, a job each; else tox environments
+	failFast  bool
+	keepGoing bool // the default
+	retries   int
+	report    string // file
+	logs      string // directory
+}
+
+func (s *splitOptions) add(f *pflag.FlagSet) {
+	f.BoolVar(&s.split, "split", false, "deal the tox environments over all running containers of the service")
+	f.StringVar(&s.each, "each", "", "with --split: a command for each word of `LIST`, in place of {}")
+	f.BoolVar(&s.failFast, "fail-fast", false, "with --split: end the rest when one has failed")
+	f.BoolVar(&s.keepGoing, "keep-going", false, "with --split: don't (the default)")
+	f.IntVar(&s.retries, "retries", 0, "with --split: run `N` times again what was lost with its container")
+	f.StringVar(&s.report, "report", "", "with --split: write the outcome to this `file`, as JSON or JUnit (.xml)")
+	f.StringVar(&s.logs, "logs", "", "with --split: write the output of each to a file in this `directory`")
+}
+
+func (s *splitOptions) check() error {
+	switch {
+	case !s.split && (s.each != "" || s.failFast || s.keepGoing || s.retries != 0 || s.report != "" || s.logs != ""):
+		return usage("--each, --fail-fast, --keep-going, --retries, --report and --logs go with --split", "")
+	case s.failFast && s.keepGoing:
+		return usage("--fail-fast and --keep-going exclude each other", "")
+	case s.retries < 0:
+		return usage("--retries takes a number", "")
+	case s.each != "" && len(strings.Fields(s.each)) == 0:
+		return usage("--each: there is no word in it", "")
+	}
+	return nil
+}
+
+// A splitJob is one of the commands of a split run.
+type splitJob struct {
+	name string
+	args []string
+}
+
+// jobs are the commands that the command is split in: one for each word of --each, or
+// for each tox environment that args name, or that tox itself lists.
+func (o *options) jobs(ctx context.Context, e engine, l lane, args []string) ([]splitJob, error) {
+	if words := strings.Fields(o.split.each); len(words) > 0 {
+		if !slices.ContainsFunc(args, func(arg string) bool { return strings.Contains(arg, "{}") }) {
+			return nil, usage("--each: there is no {} in the command to put the words in", "")
+		}
+		return distinct(words, func(word string) []string {
+			filled := make([]string, len(args))
+			for i, arg := range args {
+				filled[i] = strings.ReplaceAll(arg, "{}", word)
+			}
+			return filled
+		})
+	}
+	at, names := environments(args)
+	if len(at.at) == 0 {
+		var err error
+		if names, err = o.listEnvironments(ctx, e, l, args); err != nil {
+			return nil, err
+		}
+	}
+	return distinct(names, func(name string) []string { return at.with(args, name) })
+}
+
+// distinct makes a job of each name, which must be there once.
+func distinct(names []string, args func(name string) []string) (jobs []splitJob, err error) {
+	for _, name := range names {
+		if slices.ContainsFunc(jobs, func(j splitJob) bool { return j.name == name }) {
+			return nil, usage(fmt.Sprintf("--split: %s is there twice", name), "")
+		}
+		jobs = append(jobs, splitJob{name, args(name)})
+	}
+	return jobs, nil
+}
+
+// envArgs is where a command line of tox names environments.
+type envArgs struct {
+	at  []int // of the arguments, the values of -e among them
+	end int   // where tox's own arguments end
+}
+
+// environments finds the environments that a command line of tox names: -e a,b and -ea,
+// however often, before a --.
+func environments(args []string) (at envArgs, names []string) {
+	at.end = len(args)
+	if dash := slices.Index(args, "--"); dash >= 0 {
+		at.end = dash
+	}
+	for i := 1; i < at.end; i++ {
+		value, short := strings.CutPrefix(args[i], "-e")
+		switch {
+		case !short:
+			continue
+		case value == "" && i+1 < at.end:
+			at.at = append(at.at, i, i+1)
+			i++
+			value = args[i]
+		default:
+			at.at = append(at.at, i)
+		}
+		names = append(names, strings.FieldsFunc(value, func(r rune) bool { return r == ',' })...)
+	}
+	return at, names
+}
+
+// with is args with one environment in place of those that they name.
+func (a envArgs) with(args []string, name string) []string {
+	var own []string
+	for i, arg := range args[:a.end] {
+		if !slices.Contains(a.at, i) {
+			own = append(own, arg)
+		}
+	}
+	return slices.Concat(own, []string{"-e", name}, args[a.end:])
+}
+
+// listEnvironments asks tox for the environments that it would run.
+func (o *options) listEnvironments(ctx context.Context, e engine, l lane, args []string) ([]string, error) {
+	at, _ := environments(args)
+	var out strings.Builder
+	l.out, l.in = &out, nil
+	list := append(slices.Clone(args[:at.end]), "-l")
+	if err := o.run(ctx, e, l, command{args: func(compose.Config) []string { return list }}); err != nil {
+		return nil, hinted(fmt.Errorf("%s has not listed its environments: %w", compose.CommandLine(list), err),
+			"name them with -e a,b, or words for any other command with --each")
+	}
+	var names []string
+	for line := range strings.Lines(out.String()) {
+		if name := strings.TrimSpace(line); name != "" && !strings.ContainsAny(name, " :") {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%s lists no environments", compose.CommandLine(list))
+	}
+	return names, nil
+}
+
+// A splitting is a run that is split in jobs.
+type splitting struct {
+	o       *options
+	plan    plan
+	lanes   []lane
+	signals *sharing
+	out     *lanes.Lines
+	err     *lanes.Lines
+	args    map[string][]string // by the job's name
+	color   bool
+}
+
+// runSplit deals the jobs that the command is split in over the lanes of the plan. Its
+// error is an ExitError with the highest status of all.
+func (o *options) runSplit(ctx context.Context, p plan, screen *terminal, received received) error {
+	s := &splitting{o: o, plan: p, args: map[string][]string{}, color: colored(screen.std.err)}
+	s.out, s.err = screen.lines()
+	s.lanes = o.lanes(p, screen, s.out, s.err)
+	jobs, err := interruptible(ctx, received, func(ctx context.Context) ([]splitJob, error) {
+		return o.jobs(ctx, p.engine, s.lanes[0], p.what.args(p.targets[0].Config))
+	})
+	if err != nil {
+		return err
+	}
+	if dir := o.split.logs; dir != "" {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return err
+		}
+	}
+	s.signals = share(received, s.lanes)
+	defer s.signals.stop()
+	memory := openDurations(p)
+	dealer := lanes.Dealer{
+		Run: s.run, Changed: s.changed, Stop: s.signals.ending,
+		Retries: o.split.retries, FailFast: o.split.failFast,
+	}
+	for _, l := range s.lanes {
+		dealer.Lanes = append(dealer.Lanes, l.name)
+	}
+	var list []lanes.Job
+	for _, j := range jobs {
+		s.args[j.name] = j.args
+		list = append(list, lanes.Job{Name: j.name, Last: memory.last(j.name)})
+	}
+	began := time.Now()
+	outcomes := dealer.Deal(ctx, list)
+	took := time.Since(began)
+	memory.keep(outcomes)
+	worst := s.sum(outcomes, took)
+	if o.split.report != "" {
+		if err := newSplitReport(began, took, worst, outcomes).write(o.split.report); err != nil {
+			return err
+		}
+	}
+	if worst == 0 {
+		return nil
+	}
+	return &execproxy.ExitError{Code: worst}
+}
+
+// run does a job in a lane, and shows its output when it has failed.
+func (s *splitting) run(ctx context.Context, job lanes.Job, at int) (code int, lost bool) {
+	s.signals.enter(at)
+	defer s.signals.leave(at)
+	l := s.lanes[at]
+	l.to.about = job.Name
+	output, err := newJobOutput(s.o.split.logs, job.Name)
+	if err != nil {
+		return status(err, l.to), false
+	}
+	defer output.close()
+	l.out, l.err = output.stream(0), output.stream(1)
+	args := s.args[job.Name]
+	err = s.o.run(ctx, s.plan.engine, l, command{args: func(compose.Config) []string { return args }, queued: s.plan.what.queued, env: s.plan.what.env})
+	code = status(err, l.to)
+	if code != 0 || s.o.verbose {
+		if problem := output.replay(s.out, s.err); problem != nil && code == 0 {
+			code = status(problem, l.to)
+		}
+	}
+	return code, code != 0 && !s.plan.engine.runs(context.WithoutCancel(ctx), l.target)
+}
+
+// changed tells of a job's end.
+func (s *splitting) changed(o lanes.Outcome) {
+	to := s.lanes[0].to
+	to.about = o.Job
+	switch o.State {
+	case lanes.Ended:
+		to.ended(o.Status, o.Took, s.color)
+	case lanes.Lost:
+		to.say(fmt.Sprintf("lost with its container (%s)", o.Lane))
+	}
+}
+
+// sum tells of the whole, and returns the highest status.
+func (s *splitting) sum(outcomes []lanes.Outcome, took time.Duration) (worst int) {
+	var failed, lost, left []string
+	passed := 0
+	for _, o := range outcomes {
+		switch {
+		case o.Passed():
+			passed++
+		case o.State == lanes.Ended:
+			failed = append(failed, o.Job)
+			worst = max(worst, o.Status)
+		case o.State == lanes.Lost:
+			lost = append(lost, o.Job)
+			worst = max(worst, statusFailed)
+		default:
+			left = append(left, o.Job)
+			worst = max(worst, statusFailed)
+		}
+	}
+	text := fmt.Sprintf("%d of %d passed in %s", passed, len(outcomes), brief(took))
+	for _, group := range []struct {
+		what string
+		jobs []string
+	}{{"failed", failed}, {"lost", lost}, {"not begun", left}} {
+		if len(group.jobs) > 0 {
+			text += fmt.Sprintf("; %s: %s", group.what, strings.Join(group.jobs, ", "))
+		}
+	}
+	to := s.lanes[0].to
+	to.about = ""
+	to.say(text)
+	return worst
+}

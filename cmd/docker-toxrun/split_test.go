@@ -1,0 +1,37 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestEnvironmentsOfACommandLine(t *testing.T) {
+	for _, test := range []struct{ args, names, with string }{
+		{"tox", "", "tox -e X"},
+		{"tox -e a", "a", "tox -e X"},
+		{"tox -r -e a,b -v", "a b", "tox -r -v -e X"},
+		{"tox -ea -e b,c", "a b c", "tox -e X"},
+		{"tox -e a -- -e b", "a", "tox -e X -- -e b"},
+		{"tox -- -e b", "", "tox -e X -- -e b"},
+		{"tox -e", "", "tox -e X"}, // tox itself would refuse it
+		{"tox -e ,a,", "a", "tox -e X"},
+	} {
+		args := strings.Fields(test.args)
+		at, names := environments(args)
+		if !slices.Equal(names, strings.Fields(test.names)) {
+			t.Errorf("%s: environments %q", test.args, names)
+		}
+		if got := strings.Join(at.with(args, "X"), " "); got != test.with {
+			t.Errorf("%s: with X %q, want %q", test.args, got, test.with)
+		}
+	}
+}
+
+func TestFileNames(t *testing.T) {
+	for name, want := range map[string]string{"py39": "py39", "a/b": "a_b", "..": "_..", "": "_", "a\nb": "a_b", "..a": "..a"} {
+		if got := fileName(name); got != want {
+			t.Errorf("fileName(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
