@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,6 +24,7 @@ type jobOutput struct {
 	kept *os.File
 	to   *bufio.Writer
 	log  io.WriteCloser // nil without --logs
+	line func(string)   // is told of the last line that is not empty; nil: nobody is
 }
 
 func newJobOutput(logs, name string) (*jobOutput, error) {
@@ -79,8 +83,27 @@ func (s jobStream) Write(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if line := lastLine(p); line != "" && s.line != nil {
+		s.line(line)
+	}
 	return len(p), nil
 }
+
+// lastLine is the last line of p that is not empty, without colours and what else may do
+// something to a terminal.
+func lastLine(p []byte) string {
+	p = p[max(0, len(p)-4096):]
+	lines := strings.FieldsFunc(escapes.ReplaceAllString(string(p), ""), func(r rune) bool { return r == '\n' || r == '\r' })
+	for _, line := range slices.Backward(lines) {
+		if line = strings.TrimSpace(line); line != "" {
+			return visible(line)
+		}
+	}
+	return ""
+}
+
+// escapes are the control sequences of ECMA-48, colours among them.
+var escapes = regexp.MustCompile(`\x1b\[[0-?]*[ -/]*[@-~]`)
 
 // replay writes the output, each stream to its own writer and its last line with an end.
 func (o *jobOutput) replay(stdout, stderr *lanes.Lines) error {
@@ -118,23 +141,31 @@ func (o *jobOutput) close() {
 	}
 }
 
-// An ended writer knows whether its last line has an end.
+// An ended writer writes whole lines, and one that is too long in pieces.
 type ended struct {
 	io.Writer
-	within bool
+	begun []byte
 }
 
 func (e *ended) Write(p []byte) (int, error) {
-	if len(p) > 0 {
-		e.within = p[len(p)-1] != '\n'
+	e.begun = append(e.begun, p...)
+	whole := bytes.LastIndexByte(e.begun, '\n') + 1
+	if whole == 0 && len(e.begun) > lanes.LongLine {
+		whole = len(e.begun)
 	}
-	return e.Writer.Write(p)
+	if whole == 0 {
+		return len(p), nil
+	}
+	_, err := e.Writer.Write(e.begun[:whole])
+	e.begun = append(e.begun[:0], e.begun[whole:]...)
+	return len(p), err
 }
 
+// end ends the last line.
 func (e *ended) end() error {
-	if !e.within {
+	if len(e.begun) == 0 {
 		return nil
 	}
-	_, err := e.Writer.Write([]byte("\n"))
+	_, err := e.Writer.Write(append(e.begun, '\n'))
 	return err
 }

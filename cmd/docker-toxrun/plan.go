@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/toxrun/docker-toxrun/compose"
 	"github.com/toxrun/docker-toxrun/execproxy"
 	"github.com/toxrun/docker-toxrun/internal/lanes"
@@ -105,6 +107,20 @@ func (o *options) runEach(ctx context.Context, p plan, screen *terminal, receive
 		return nil
 	}
 	return &execproxy.ExitError{Code: worst}
+}
+
+// rowsFor is how many rows the terminal has that stderr is: 0 where it is none, or where
+// nothing is to be drawn.
+func (t *terminal) rowsFor(o *options) int {
+	fd := int(t.std.err.Fd())
+	if o.quiet || os.Getenv("TERM") == "dumb" || !term.IsTerminal(fd) {
+		return 0
+	}
+	_, rows, err := term.GetSize(fd)
+	if err != nil {
+		return 0
+	}
+	return rows
 }
 
 // lines are stdout and stderr for several to share, one and the same where both go to the

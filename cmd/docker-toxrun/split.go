@@ -78,6 +78,9 @@ func (o *options) jobs(ctx context.Context, e engine, l lane, args []string) ([]
 			return nil, err
 		}
 	}
+	if len(names) == 0 {
+		return nil, usage("--split: -e names no environment", "")
+	}
 	return distinct(names, func(name string) []string { return at.with(args, name) })
 }
 
@@ -165,6 +168,7 @@ type splitting struct {
 	err     *lanes.Lines
 	args    map[string][]string // by the job's name
 	color   bool
+	table   *lanes.Table // nil where stderr is no terminal
 }
 
 // runSplit deals the jobs that the command is split in over the lanes of the plan. Its
@@ -200,7 +204,14 @@ func (o *options) runSplit(ctx context.Context, p plan, screen *terminal, receiv
 		list = append(list, lanes.Job{Name: j.name, Last: memory.last(j.name)})
 	}
 	began := time.Now()
+	if rows := screen.rowsFor(o); rows > 0 {
+		s.table = lanes.NewTable(screen.std.err, rows, list, len(s.lanes))
+		s.err.Through(s.table)
+	}
 	outcomes := dealer.Deal(ctx, list)
+	if s.table != nil {
+		s.table.Close()
+	}
 	took := time.Since(began)
 	memory.keep(outcomes)
 	worst := s.sum(outcomes, took)
@@ -226,6 +237,9 @@ func (s *splitting) run(ctx context.Context, job lanes.Job, at int) (code int, l
 		return status(err, l.to), false
 	}
 	defer output.close()
+	if s.table != nil {
+		output.line = func(line string) { s.table.Line(job.Name, line) }
+	}
 	l.out, l.err = output.stream(0), output.stream(1)
 	args := s.args[job.Name]
 	err = s.o.run(ctx, s.plan.engine, l, command{args: func(compose.Config) []string { return args }, queued: s.plan.what.queued, env: s.plan.what.env})
@@ -240,6 +254,9 @@ func (s *splitting) run(ctx context.Context, job lanes.Job, at int) (code int, l
 
 // changed tells of a job's end.
 func (s *splitting) changed(o lanes.Outcome) {
+	if s.table != nil {
+		s.table.Changed(o)
+	}
 	to := s.lanes[0].to
 	to.about = o.Job
 	switch o.State {

@@ -25,6 +25,13 @@ func (l *Lines) Write(p []byte) (int, error) {
 	return l.to.Write(p)
 }
 
+// Through has all that comes from now on written to to.
+func (l *Lines) Through(to io.Writer) {
+	l.turn <- struct{}{}
+	l.to = to
+	<-l.turn
+}
+
 // Source returns the writer of one source. Its lines get prefix, which may be empty,
 // and appear as soon as they are whole: an unfinished line holds nobody back. Only
 // one that is longer than [LongLine] appears before it is whole; then the others wait

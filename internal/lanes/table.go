@@ -1,0 +1,199 @@
+package lanes
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mattn/go-runewidth"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// A Table draws the jobs of a deal at the bottom of a terminal: a row for each, with its
+// name, lane, state, time and last line of output, and below them a bar for all. What is
+// written to it appears above. Where there are more jobs than rows, those that run come
+// first, then what has failed, what waits and what has passed.
+type Table struct {
+	progress *mpb.Progress
+	bar      *mpb.Bar
+	to       io.Writer
+	closed   chan struct{}
+
+	mu    sync.Mutex
+	began time.Time
+	lanes int
+	jobs  []Outcome // by their order
+	last  []time.Duration
+	lines []string // the last one of each
+}
+
+// NewTable draws to a terminal of so many rows until it is closed. The terminal is an
+// *os.File.
+func NewTable(terminal io.Writer, rows int, jobs []Job, lanes int) *Table {
+	t := &Table{to: terminal, closed: make(chan struct{}), began: time.Now(), lanes: lanes, lines: make([]string, len(jobs))}
+	for _, j := range jobs {
+		t.jobs = append(t.jobs, Outcome{Job: j.Name})
+		t.last = append(t.last, j.Last)
+	}
+	// All but the bar, one for what is written above, and one more: mpb clears to the end of
+	// the screen, and where that is all of it, tmux keeps a copy of each in its history.
+	slots := max(0, min(len(jobs), rows-3))
+	fillers := make([]mpb.BarFiller, slots) // from below
+	for i := range fillers {
+		fillers[slots-1-i] = mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
+			_, err := io.WriteString(w, t.row(i, slots, s.AvailableWidth))
+			return err
+		})
+	}
+	t.progress = mpb.New(mpb.WithOutput(terminal), mpb.WithAutoRefresh())
+	t.bar = t.progress.New(int64(len(jobs)), mpb.BarStyle().Lbound("[").Rbound("]"),
+		mpb.BarTopExtender(fillers...), mpb.BarFillerTrim(),
+		mpb.PrependDecorators(decor.CountersNoUnit("%d of %d ")),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + t.left() })),
+	)
+	return t
+}
+
+// Write writes whole lines above the table.
+func (t *Table) Write(p []byte) (int, error) {
+	select {
+	case <-t.closed:
+	default:
+		if n, err := t.progress.Write(p); err == nil {
+			return n, nil
+		}
+	}
+	return t.to.Write(p)
+}
+
+// Changed takes in what has become of a job; see [Dealer.Changed].
+func (t *Table) Changed(o Outcome) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := t.find(o.Job); i >= 0 {
+		t.jobs[i] = o
+	}
+	ended := int64(0)
+	for _, o := range t.jobs {
+		if o.State > Running {
+			ended++
+		}
+	}
+	// Complete, the bar would be drawn no more.
+	t.bar.SetCurrent(min(ended, int64(len(t.jobs))-1))
+}
+
+// Line takes in a line of a job's output, which can do nothing to a terminal.
+func (t *Table) Line(job, line string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := t.find(job); i >= 0 {
+		t.lines[i] = line
+	}
+}
+
+// Close takes the table away. What is written after it goes to the terminal itself.
+func (t *Table) Close() {
+	t.bar.Abort(true)
+	t.progress.Wait()
+	close(t.closed)
+}
+
+func (t *Table) find(job string) int {
+	return slices.IndexFunc(t.jobs, func(o Outcome) bool { return o.Job == job })
+}
+
+// row is what stands in a slot of the table, a line.
+func (t *Table) row(slot, slots, width int) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	order := make([]int, len(t.jobs))
+	for i := range order {
+		order[i] = i
+	}
+	if slots < len(order) {
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(rank(t.jobs[a]), rank(t.jobs[b])) })
+	}
+	i := order[slot]
+	o := t.jobs[i]
+	took := o.Took
+	if o.State == Running {
+		took = time.Since(o.Begun)
+	}
+	state := o.State.String()
+	switch {
+	case o.Passed():
+		state = "pass"
+	case o.State == Ended:
+		state = fmt.Sprintf("fail %d", o.Status)
+	}
+	when := ""
+	if o.State != Waiting {
+		when = fmt.Sprintf("%.1fs", took.Seconds())
+	}
+	text := fmt.Sprintf("%s  %-8s  %7s  %s  %s", t.pad(o.Job, func(o Outcome) string { return o.Job }), state, when,
+		t.pad(o.Lane, func(o Outcome) string { return o.Lane }), t.lines[i])
+	// A line that is as wide as the terminal would be two.
+	return strings.TrimRight(runewidth.Truncate(text, max(0, width-1), "…"), " ") + "\n"
+}
+
+// pad makes text as wide as the widest of all jobs.
+func (t *Table) pad(text string, of func(Outcome) string) string {
+	width := 0
+	for _, o := range t.jobs {
+		width = max(width, runewidth.StringWidth(of(o)))
+	}
+	return runewidth.FillRight(text, min(width, 30))
+}
+
+// rank is in which order jobs get the rows that there are.
+func rank(o Outcome) int {
+	switch {
+	case o.State == Running:
+		return 0
+	case o.Passed():
+		return 3
+	case o.State == Waiting:
+		return 2
+	}
+	return 1
+}
+
+// left says how long it will take, by how long what took the last time; what is not
+// known counts as the mean of what is.
+func (t *Table) left() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var known, sum, all, longest time.Duration
+	for i, o := range t.jobs {
+		took := t.last[i]
+		if o.State == Ended {
+			took = o.Took
+		}
+		if took > 0 {
+			known++
+			sum += took
+		}
+	}
+	if known == 0 {
+		return time.Since(t.began).Round(time.Second).String()
+	}
+	for i, o := range t.jobs {
+		took := cmp.Or(t.last[i], sum/known)
+		switch o.State {
+		case Running:
+			took = max(0, took-time.Since(o.Begun))
+		case Waiting:
+		default:
+			continue
+		}
+		all += took
+		longest = max(longest, took)
+	}
+	return "about " + max(longest, all/time.Duration(max(1, t.lanes))).Round(time.Second).String() + " left"
+}
