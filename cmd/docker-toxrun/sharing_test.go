@@ -57,7 +57,7 @@ func TestSharedSignals(t *testing.T) {
 			t.Errorf("stopped %d times, %d go on, after the other lanes have ended", stops, goesOn.Load())
 		}
 		s.leave(0)
-		signals <- syscall.SIGUSR1 // for nobody
+		signals <- syscall.SIGHUP // for nobody
 		s.enter(1)
 		signals <- syscall.SIGTERM
 		if got := <-each[1].received.signals; got != syscall.SIGTERM {
