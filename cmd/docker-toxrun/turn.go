@@ -18,16 +18,17 @@ import (
 
 // A turnError is a target in which others run, when --wait-lock was over.
 type turnError struct {
-	who string
+	first queue.Holder
 }
 
-func (e *turnError) Error() string { return "others run in the container: " + e.who }
+func (e *turnError) Error() string { return "others run in the container: " + holder(e.first) }
+
 func (e *turnError) Hint() string {
+	if e.first.Killed {
+		return "--cancel-orphans ends it, --wait-lock waits longer, --parallel runs beside it"
+	}
 	return "--wait-lock waits longer, --parallel runs beside them"
 }
-
-// orphanTime is how often the command of a client that was killed is looked for.
-const orphanTime = time.Second
 
 // turn waits until c may run in its container. The wait ends with a signal, too. The
 // place is nil where there can't be a queue.
@@ -46,29 +47,21 @@ func (o *options) queue(ctx context.Context, c *execproxy.Cmd, told func(line st
 		told(fmt.Sprintf("no queue: %v", err))
 		return nil, nil
 	}
-	var first string
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	var first queue.Holder
+	asking := ctx // --wait-lock does not end what is asked
 	if o.waitLock >= 0 {
+		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, o.waitLock, errTurn)
 		defer cancel()
 	}
-	killed, err := place.Wait(ctx, o.parallel, func(ahead []queue.Holder) {
-		if now := holder(ahead[0]); now != first {
+	err = place.Wait(ctx, o.parallel, o.cancelOrphans, func(ahead []queue.Holder) {
+		if now := ahead[0]; holder(now) != holder(first) {
 			first = now
 			if o.waitLock != 0 {
-				told("waiting for " + now)
+				told("waiting for " + holder(now))
 			}
 		}
-	})
-	for _, h := range killed {
-		if err == nil {
-			err = o.orphan(ctx, c, h, told)
-		}
-		if err == nil {
-			place.Forget([]queue.Holder{h})
-		}
-	}
+	}, func(killed queue.Holder) bool { return o.orphaned(asking, c, killed, told) })
 	if err != nil {
 		place.Leave()
 	}
@@ -83,34 +76,27 @@ func runOf(c *execproxy.Cmd) string { return c.Token + " " + c.User }
 
 var errTurn = errors.New("--wait-lock is over")
 
-// orphan waits until nothing is left of the command of h, whose client was killed, or
-// ends it with --cancel-orphans.
-func (o *options) orphan(ctx context.Context, c *execproxy.Cmd, h queue.Holder, told func(line string)) error {
+// orphaned tells whether nothing is left of the command of h, whose client was killed.
+// With --cancel-orphans it is ended. What can't be looked for is not waited for.
+func (o *options) orphaned(ctx context.Context, c *execproxy.Cmd, h queue.Holder, told func(line string)) (gone bool) {
 	token, user, _ := strings.Cut(h.Run, " ")
 	if token == "" {
-		return nil // another user's: not ours to look at
+		return true // another user's: not ours to look at
 	}
 	left := *c
 	left.User = user
-	for first := true; ; first = false {
-		alive, err := left.Alive(ctx, token)
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err != nil || !alive:
-			return nil // what can't be looked for is not waited for
-		case o.cancelOrphans:
-			told("ending what a killed toxrun has left: " + holder(h))
-			return left.Reap(ctx, token)
-		case first:
-			told("waiting for what a killed toxrun has left: " + holder(h) + "; --cancel-orphans ends it")
-		}
-		select {
-		case <-time.After(orphanTime):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	if alive, err := left.Alive(ctx, token); err != nil || !alive {
+		return ctx.Err() == nil
 	}
+	if !o.cancelOrphans {
+		return false
+	}
+	told("ending " + holder(h))
+	if err := left.Reap(ctx, token); err != nil {
+		told(err.Error())
+		return false
+	}
+	return true
 }
 
 // holder names who is waited for.
@@ -119,7 +105,10 @@ func holder(h queue.Holder) string {
 		return "another user's toxrun"
 	}
 	verb := "waiting"
-	if h.Turn {
+	switch {
+	case h.Killed:
+		return fmt.Sprintf("what a killed toxrun has left: %s (%s, since %s)", compose.CommandLine(h.Command), h.User, h.Since.Format(time.TimeOnly))
+	case h.Turn:
 		verb = "running"
 	}
 	return fmt.Sprintf("%s (%s, %s since %s, process %d)", compose.CommandLine(h.Command), h.User, verb, h.Since.Format(time.TimeOnly), h.PID)

@@ -36,8 +36,10 @@ type Holder struct {
 	// is empty where another user has written it.
 	Run string `json:"run"`
 
+	// Killed tells that it is no more, and has not left: it was killed in its turn.
+	Killed bool `json:"-"`
+
 	number int
-	dead   bool // it is no more, and has not left
 }
 
 // A Place is one in a queue. Leave and Runs do nothing for a nil one.
@@ -93,38 +95,45 @@ func Join(dir string, me Holder) (*Place, error) {
 // is called with those ahead, first come first, when there are too many of them and
 // whenever they change.
 //
-// It returns who was killed in its turn since the last one who cared: what they had
-// started may still be there. Forget them when it is not. An error is that of the
-// files, or ctx's cause; then it is nobody's turn.
-func (p *Place) Wait(ctx context.Context, limit int, told func(ahead []Holder)) (killed []Holder, err error) {
+// Who was killed in its turn is still ahead, since what it had started may still be there.
+// When nobody else is in the way gone is asked, again and again, whether it is not; with
+// care it is asked at once. An error is that of the files, or ctx's cause; then it is
+// nobody's turn.
+func (p *Place) Wait(ctx context.Context, limit int, care bool, told func(ahead []Holder), gone func(killed Holder) bool) error {
 	ended := make(chan int)
 	watched := map[int]bool{}
-	before := -1
+	before := ""
 	for {
 		ahead, err := p.ahead()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		killed = nil
-		alive := ahead[:0:0]
+		dead := 0
 		for _, h := range ahead {
-			switch {
-			case !h.dead:
-				alive = append(alive, h)
-			case h.Turn:
-				killed = append(killed, h)
+			if h.Killed {
+				dead++
 			}
 		}
-		if len(alive) < limit {
+		first := len(ahead)-dead < limit // but for the dead
+		if first || care {
+			ahead = slices.DeleteFunc(ahead, func(h Holder) bool {
+				left := !h.Killed || !gone(h)
+				if !left {
+					h.remove(p.dir)
+				}
+				return !left
+			})
+		}
+		if len(ahead) < limit {
 			p.me.Turn = true
-			return killed, p.me.write(p.dir)
+			return p.me.write(p.dir)
 		}
-		if len(alive) != before {
-			before = len(alive)
-			told(slices.Clone(alive))
+		if now := numbers(ahead); now != before {
+			before = now
+			told(slices.Clone(ahead))
 		}
-		for _, h := range alive {
-			if watched[h.number] {
+		for _, h := range ahead {
+			if h.Killed || watched[h.number] {
 				continue
 			}
 			watched[h.number] = true
@@ -139,20 +148,30 @@ func (p *Place) Wait(ctx context.Context, limit int, told func(ahead []Holder)) 
 				}
 			}()
 		}
+		var again <-chan time.Time
+		if first {
+			again = time.After(goneTime)
+		}
 		select {
 		case number := <-ended:
 			delete(watched, number)
+		case <-again:
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
 }
 
-// Forget takes those who were killed out of the queue.
-func (p *Place) Forget(killed []Holder) {
-	for _, h := range killed {
-		h.remove(p.dir)
+// goneTime is how often it is asked whether what the killed have left is gone.
+const goneTime = time.Second
+
+// numbers tells a list of holders from another one.
+func numbers(list []Holder) string {
+	var b strings.Builder
+	for _, h := range list {
+		fmt.Fprintln(&b, h.number, h.Killed)
 	}
+	return b.String()
 }
 
 // Runs changes what the holder's command is found by.
@@ -184,7 +203,7 @@ func (p *Place) Leave() {
 	}
 }
 
-// ahead are those who came before, the dead among them only if they had their turn.
+// ahead are those who came before.
 func (p *Place) ahead() ([]Holder, error) {
 	opened, err := open(p.dir)
 	if err != nil {
@@ -199,7 +218,7 @@ func (p *Place) ahead() ([]Holder, error) {
 		if h.number >= p.me.number {
 			return true
 		}
-		if h.dead && !h.Turn {
+		if h.Killed && !h.Turn { // while it waited: it has started nothing
 			h.remove(p.dir)
 			return true
 		}
@@ -228,7 +247,7 @@ func list(dir string) ([]Holder, error) {
 		}
 		if free {
 			ticket.Unlock()
-			h.dead = true
+			h.Killed = true
 		}
 		all = append(all, h)
 	}

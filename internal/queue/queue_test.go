@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	p, err := queue.Join(dir, queue.Holder{PID: os.Getpid(), Run: "TOKEN"})
 	if err == nil {
 		fmt.Println("joined")
-		_, err = p.Wait(context.Background(), 1, func([]queue.Holder) {})
+		err = p.Wait(context.Background(), 1, false, quiet, never)
 	}
 	if err != nil {
 		panic(err)
@@ -71,12 +71,14 @@ func join(t *testing.T, dir, user string) *queue.Place {
 
 func quiet([]queue.Holder) {}
 
+func never(queue.Holder) bool { return false }
+
 func place(t *testing.T) string { return filepath.Join(t.TempDir(), "queues", "one") }
 
 func TestFirstComeFirstServed(t *testing.T) {
 	dir := place(t)
 	first := join(t, dir, "first")
-	if _, err := first.Wait(t.Context(), 1, quiet); err != nil {
+	if err := first.Wait(t.Context(), 1, false, quiet, never); err != nil {
 		t.Fatal(err)
 	}
 	var places []*queue.Place
@@ -90,7 +92,7 @@ func TestFirstComeFirstServed(t *testing.T) {
 	for i, p := range slices.Backward(places) {
 		all.Go(func() {
 			told := sync.OnceFunc(func() { waits <- struct{}{} })
-			if _, err := p.Wait(t.Context(), 1, func([]queue.Holder) { told() }); err != nil {
+			if err := p.Wait(t.Context(), 1, false, func([]queue.Holder) { told() }, never); err != nil {
 				t.Error(err)
 			}
 			if !mu.TryLock() {
@@ -119,11 +121,11 @@ func TestFirstComeFirstServed(t *testing.T) {
 func TestWhoIsAhead(t *testing.T) {
 	dir := place(t)
 	a, b, c := join(t, dir, "a"), join(t, dir, "b"), join(t, dir, "c")
-	if _, err := a.Wait(t.Context(), 1, quiet); err != nil {
+	if err := a.Wait(t.Context(), 1, false, quiet, never); err != nil {
 		t.Fatal(err)
 	}
 	var told [][]string
-	_, err := c.Wait(t.Context(), 1, func(ahead []queue.Holder) {
+	err := c.Wait(t.Context(), 1, false, func(ahead []queue.Holder) {
 		var names []string
 		for _, h := range ahead {
 			if h.PID != os.Getpid() || h.Command[1] != h.User {
@@ -138,7 +140,7 @@ func TestWhoIsAhead(t *testing.T) {
 		case 2:
 			a.Leave()
 		}
-	})
+	}, never)
 	if err != nil || len(told) != 2 || !slices.Equal(told[0], []string{"atrue", "bfalse"}) || !slices.Equal(told[1], []string{"atrue"}) {
 		t.Errorf("told of %v, %v", told, err)
 	}
@@ -154,7 +156,7 @@ func TestComingAndGoing(t *testing.T) {
 			for range 50 {
 				p, err := queue.Join(dir, queue.Holder{})
 				if err == nil {
-					_, err = p.Wait(t.Context(), 1, quiet)
+					err = p.Wait(t.Context(), 1, false, quiet, never)
 				}
 				if err != nil {
 					t.Error(err)
@@ -176,11 +178,11 @@ func TestSeveralAtATime(t *testing.T) {
 	dir := place(t)
 	a, b, c := join(t, dir, "a"), join(t, dir, "b"), join(t, dir, "c")
 	for _, p := range []*queue.Place{a, b} {
-		if _, err := p.Wait(t.Context(), 2, quiet); err != nil {
+		if err := p.Wait(t.Context(), 2, false, quiet, never); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := c.Wait(t.Context(), 2, func(ahead []queue.Holder) { b.Leave() }); err != nil {
+	if err := c.Wait(t.Context(), 2, false, func(ahead []queue.Holder) { b.Leave() }, never); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -191,48 +193,62 @@ func TestWaitIsGivenUp(t *testing.T) {
 	b, c := join(t, dir, "b"), join(t, dir, "c")
 	why := errors.New("interrupted")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	if _, err := b.Wait(ctx, 1, func([]queue.Holder) { cancel(why) }); err != why {
+	if err := b.Wait(ctx, 1, false, func([]queue.Holder) { cancel(why) }, never); err != why {
 		t.Errorf("Wait() = %v, want %v", err, why)
 	}
 	b.Leave()
 	ctx, cancel = context.WithCancelCause(t.Context())
-	c.Wait(ctx, 1, func(ahead []queue.Holder) {
+	c.Wait(ctx, 1, false, func(ahead []queue.Holder) {
 		if len(ahead) != 1 || ahead[0].User != "a" {
 			t.Errorf("ahead are %v", ahead)
 		}
 		cancel(why)
-	})
+	}, never)
 }
 
-// The turn of a process that is killed is the next one's at once, which is told of it
-// until somebody has cared. One that is killed while it waits was never there.
+// Who is killed in its turn stays ahead until nothing of it is left, which the first who
+// waits asks, and whoever cares. One that is killed while it waits was never there.
 func TestKilledHolder(t *testing.T) {
 	dir := place(t)
 	holder, turn := helper(t, dir)
 	turn()
 	waiter, _ := helper(t, dir)
 	us := join(t, dir, "us")
-	killed, err := us.Wait(t.Context(), 1, func(ahead []queue.Holder) {
-		switch len(ahead) {
-		case 2:
+	isHolder := func(h queue.Holder) bool { return h.Killed && h.Run == "TOKEN" && h.PID == holder.Pid }
+	why := errors.New("given up")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	asked := 0
+	err := us.Wait(ctx, 1, false, func(ahead []queue.Holder) {
+		switch {
+		case len(ahead) == 2:
 			waiter.Kill()
-		case 1:
+		case !ahead[0].Killed:
 			holder.Kill()
+		case isHolder(ahead[0]):
+			cancel(why)
 		}
+	}, func(h queue.Holder) bool {
+		if asked++; !isHolder(h) {
+			t.Errorf("asked about %+v", h)
+		}
+		return false
 	})
-	if err != nil || len(killed) != 1 || killed[0].Run != "TOKEN" || killed[0].PID != holder.Pid {
-		t.Fatalf("Wait() = %+v, %v; want the killed holder", killed, err)
+	if err != why || asked == 0 {
+		t.Fatalf("Wait() = %v, asked %d times", err, asked)
 	}
-	us.Leave() // without having cared
+	// The next one is not the first, but cares.
 	next := join(t, dir, "next")
-	if killed, err = next.Wait(t.Context(), 1, quiet); err != nil || len(killed) != 1 {
-		t.Fatalf("Wait() = %+v, %v; want the killed holder", killed, err)
+	ctx, cancel = context.WithCancelCause(t.Context())
+	if err := next.Wait(ctx, 1, true, func(ahead []queue.Holder) {
+		if len(ahead) != 1 || ahead[0].User != "us" {
+			t.Errorf("ahead are %+v", ahead)
+		}
+		cancel(why)
+	}, isHolder); err != why {
+		t.Fatal(err)
 	}
-	next.Forget(killed)
-	next.Leave()
-	last := join(t, dir, "last")
-	if killed, err = last.Wait(t.Context(), 1, quiet); err != nil || len(killed) != 0 {
-		t.Errorf("Wait() = %+v, %v; want nobody", killed, err)
+	if err := us.Wait(t.Context(), 1, false, quiet, never); err != nil { // what was forgotten is
+		t.Error(err)
 	}
 }
 
@@ -252,8 +268,13 @@ func TestStrangersRunIsNotTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	us := join(t, dir, "us")
-	killed, err := us.Wait(t.Context(), 1, func([]queue.Holder) { holder.Kill() })
-	if err != nil || len(killed) != 1 || killed[0].Run != "" || killed[0].PID != holder.Pid {
-		t.Errorf("Wait() = %+v, %v; want the holder without its run", killed, err)
+	err = us.Wait(t.Context(), 1, false, func([]queue.Holder) { holder.Kill() }, func(h queue.Holder) bool {
+		if h.Run != "" || h.PID != holder.Pid {
+			t.Errorf("%+v, want the holder without its run", h)
+		}
+		return true
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
