@@ -145,7 +145,7 @@ func newTarget(o *options, std stdio) *cobra.Command {
 			if format != "" && format != "json" {
 				return usage(fmt.Sprintf("--format %s: there is only json", format), "")
 			}
-			if err := o.oneOnly(cmd); err != nil {
+			if err := cmp.Or(o.oneOnly(cmd), o.noRun(cmd)); err != nil {
 				return err
 			}
 			received, stop := receiveSignals()

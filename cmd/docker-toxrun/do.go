@@ -25,7 +25,7 @@ func newDo(o *options, std stdio) *cobra.Command {
 		Long: `Run a command that the service's x-toxrun.commands names, or list them all.
 
 {name} in a command is a parameter that --name VALUE gives, {name:value} one that
-need not be given. A brace that begins none is written twice.`,
+need not be given. {{ stands for a { where no parameter is meant.`,
 		Example: "  docker toxrun do\n  docker toxrun do lint\n  docker toxrun do db --name test -- --quiet",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -105,14 +105,14 @@ func (n namedCommands) names() []string { return slices.Sorted(maps.Keys(n.comma
 func (n namedCommands) unknown(name string) error {
 	hint := "the commands are " + strings.Join(n.names(), ", ")
 	if len(n.commands) == 0 {
-		hint = "x-toxrun.commands names none"
+		hint = "name it in x-toxrun.commands of this service, or another service with -s"
 	}
-	return usage(fmt.Sprintf("there is no command %q", name), hint)
+	return usage(fmt.Sprintf("service %q has no command %q", n.service, name), hint)
 }
 
 func (n namedCommands) print(std stdio) error {
 	if len(n.commands) == 0 {
-		return errors.New("x-toxrun.commands names no command")
+		return hinted(fmt.Errorf("service %q has no commands", n.service), "name them in x-toxrun.commands")
 	}
 	table := tabwriter.NewWriter(std.out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "NAME\tSERVICE\tDESCRIPTION")

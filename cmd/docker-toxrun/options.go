@@ -95,7 +95,9 @@ func newOptions() *options {
 	r.BoolVar(&o.noStandby, "no-standby", false, "use and leave none; watch too has one waiting otherwise")
 	r.IntVar(&o.parallel, "parallel", 1, "don't wait for others that run in the container, but from `N` on")
 	r.Lookup("parallel").NoOptDefVal = "0"
+	r.Lookup("parallel").DefValue = "0" // which --help does not show
 	r.DurationVar(&o.waitLock, "wait-lock", -1, "wait so long for them (default: to their end; 0 fails at once)")
+	r.Lookup("wait-lock").DefValue = "0s"
 	r.BoolVar(&o.cancelOrphans, "cancel-orphans", false, "end what a killed toxrun has left running, instead of waiting for it")
 	r.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing but errors")
 	r.BoolVarP(&o.verbose, "verbose", "v", false, "say what is done")
@@ -224,7 +226,20 @@ func (o *options) oneOnly(cmd *cobra.Command) error {
 	if !o.several() {
 		return nil
 	}
-	return usage(cmd.Name()+" is for one container: --all and several services don't go with it", cmd.CommandPath()+" --index 1")
+	service, _, _ := strings.Cut(o.service, ",")
+	hint := cmd.CommandPath()
+	if service != "" {
+		hint += " -s " + compose.CommandLine([]string{service})
+	}
+	return usage(cmd.Name()+" is for one container: --all, --split and several services don't go with it", hint+" --index 1")
+}
+
+// noRun is the error of a command that runs nothing, for options that are about a run.
+func (o *options) noRun(cmd *cobra.Command) error {
+	if !o.up && o.wait == 0 {
+		return nil
+	}
+	return usage("--up and --wait are for what runs a command, which "+cmd.Name()+" does not", cmd.Root().CommandPath()+" exec --up --wait 1m true")
 }
 
 // query is the part of the options that says which container is wanted.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ status is 0 only if it would.`,
 			if format != "" && format != "json" {
 				return usage(fmt.Sprintf("--format %s: there is only json", format), "")
 			}
-			if err := o.oneOnly(cmd); err != nil {
+			if err := cmp.Or(o.oneOnly(cmd), o.noRun(cmd)); err != nil {
 				return err
 			}
 			received, stop := receiveSignals()

@@ -36,6 +36,24 @@ type runRow struct {
 	in *execproxy.Cmd // what Reap needs
 }
 
+// rowHeads is what stands above the columns of a runRow's fields.
+var rowHeads = map[string]string{
+	"Run": "RUN", "PID": "PID", "Command": "COMMAND", "Container": "CONTAINER",
+	"Client": "CLIENT", "State": "STATE", "Created": "CREATED", "Age": "AGE",
+}
+
+// visibleTabs is visible but for tabs and line feeds, which a template may have.
+func visibleTabs(text string) string {
+	var b strings.Builder
+	for part := range strings.FieldsFuncSeq(strings.NewReplacer("\t", "\x00\t\x00", "\n", "\x00\n\x00").Replace(text), func(r rune) bool { return r == 0 }) {
+		if part != "\t" && part != "\n" {
+			part = visible(part)
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}
+
 func newPs(o *options, std stdio) *cobra.Command {
 	var format string
 	ps := &cobra.Command{
@@ -44,15 +62,17 @@ func newPs(o *options, std stdio) *cobra.Command {
 		Long: `List the runs in the container, by whomever and from wherever they were started. The
 container itself is asked, as the user that commands run as: it shows that user's runs.
 
-With -q only the run IDs are printed. A run whose client is gone is orphaned: one that was started with exec -d, or whose
+With -q only the run IDs are printed; --format has the fields Run, PID, Command,
+Container, Client, State, Created and Age. A run whose client is gone is orphaned: one that was started with exec -d, or whose
 toxrun was killed. Of clients on other machines that is not known.`,
 		Example: `  docker toxrun ps
+  docker toxrun ps --format 'table {{.Run}}\t{{.Age}}\t{{.Command}}'
   docker toxrun ps --all -q
   docker toxrun ps --format '{{.Run}} {{.Command}}'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			write, err := rowWriter(format, o.quiet)
-			if err != nil {
+			if err := cmp.Or(err, o.noRun(cmd)); err != nil {
 				return err
 			}
 			received, stop := receiveSignals()
@@ -105,6 +125,7 @@ func (o *options) listRuns(ctx context.Context, std stdio) (rows []runRow, done 
 		runs, err := c.Runs(ctx)
 		if start, ok := errors.AsType[*execproxy.StartError](err); ok && start.Code == 127 {
 			err = fmt.Errorf("container %s has no shell to look with", t.ContainerName)
+			err = hinted(err, compose.CommandLine([]string{"docker", "top", t.ContainerName}))
 		}
 		if err != nil {
 			return nil, done, err
@@ -142,6 +163,8 @@ func rowWriter(format string, ids bool) (func(io.Writer, []runRow) error, error)
 			return nil
 		}, nil
 	}
+	format, tabled := strings.CutPrefix(format, "table ")
+	format = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(format) // as docker has it
 	each, err := template.New("--format").Funcs(template.FuncMap{"json": func(v any) (string, error) {
 		text, err := json.Marshal(v)
 		return string(text), err
@@ -153,16 +176,29 @@ func rowWriter(format string, ids bool) (func(io.Writer, []runRow) error, error)
 		return nil, usage(err.Error(), "")
 	}
 	return func(out io.Writer, rows []runRow) error {
+		table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+		if tabled {
+			if err := each.Execute(table, rowHeads); err != nil {
+				return err
+			}
+			fmt.Fprintln(table)
+		}
 		for _, r := range rows {
 			var line strings.Builder
 			if err := each.Execute(&line, r); err != nil {
 				return err
 			}
-			if _, err := fmt.Fprintln(out, visible(line.String())); err != nil {
+			var err error
+			if tabled {
+				_, err = fmt.Fprintln(table, visibleTabs(line.String()))
+			} else {
+				_, err = fmt.Fprintln(out, visibleTabs(line.String()))
+			}
+			if err != nil {
 				return err
 			}
 		}
-		return nil
+		return table.Flush()
 	}, nil
 }
 
@@ -195,6 +231,9 @@ until nothing of them is left. A run is named by its ID or the begin of it, as p
 it; without one all are ended that ps shows. What has ended is printed.`,
 		Example: "  docker toxrun cancel\n  docker toxrun cancel --signal TERM IBRM4",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.noRun(cmd); err != nil {
+				return err
+			}
 			ask := os.Signal(os.Interrupt)
 			if o.stop != nil {
 				ask = o.stop

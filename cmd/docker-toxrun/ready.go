@@ -34,10 +34,18 @@ func (o *options) ready(ctx context.Context, e engine, std stdio, what command, 
 				return plan{}, err
 			}
 		}
+		var p plan
+		var err error
 		if o.wait == 0 {
-			return o.plan(ctx, e, std, what, o.refind)
+			p, err = o.plan(ctx, e, std, what, o.refind)
+		} else {
+			p, err = o.await(ctx, e, std, what)
 		}
-		return o.await(ctx, e, std, what)
+		if down, ok := errors.AsType[*compose.NotRunningError](err); ok && o.up && down.Service != "" {
+			query, _ := o.query(e.host)
+			err = hinted(err, compose.CommandLine(query.ComposeCommand("logs", down.Service))) // it has been started
+		}
+		return p, err
 	})
 }
 

@@ -84,8 +84,9 @@ type watching struct {
 	sig     os.Signal      // that is to end the watch
 
 	spares
-	began  bool // the run that goes on has been told of
-	status *int // of the last run that has ended; Follow's goroutine's
+	began  bool          // the run that goes on has been told of
+	waited time.Duration // by it, for its turn
+	status *int          // of the last run that has ended; Follow's goroutine's
 }
 
 // errQuit is the end that the user, or an option, has asked for.
@@ -242,11 +243,14 @@ func (w *watching) once(ctx context.Context, batch watch.Batch) error {
 		if w.report.json != nil {
 			c.Stdout = c.Stderr
 		}
-		w.report.runStarted(batch.Paths(), batch.Count, c.Args, target.ContainerName)
-		w.began = true
 		begin := time.Now()
+		w.waited = 0
 		c.Spare = w.takeSpare()
-		err = w.run(ctx, c)
+		err = w.run(ctx, c, func() {
+			w.waited = time.Since(begin)
+			w.report.runStarted(batch.Paths(), batch.Count, c.Args, target.ContainerName)
+			w.began = true
+		})
 		gone := w.leave(ctx, target, err)
 		if !gone && ctx.Err() == nil && w.signal() == nil {
 			w.prepare(ctx, c)
@@ -254,13 +258,15 @@ func (w *watching) once(ctx context.Context, batch watch.Batch) error {
 		if !gone || ctx.Err() != nil || w.signal() != nil {
 			return err
 		}
-		w.report.canceled(time.Since(begin))
+		if w.began {
+			w.report.canceled(time.Since(begin) - w.waited)
+		}
 		w.began, w.spent = false, false // the next container may have a shell
 	}
 }
 
-// run runs c, and passes our signals on to it meanwhile.
-func (w *watching) run(ctx context.Context, c *execproxy.Cmd) error {
+// run runs c when it is its turn, which begins tells, and passes our signals on to it.
+func (w *watching) run(ctx context.Context, c *execproxy.Cmd, begins func()) error {
 	signals := make(chan os.Signal, 4)
 	c.Signals, c.Suspend = signals, w.suspend
 	w.sigs.Lock()
@@ -278,6 +284,7 @@ func (w *watching) run(ctx context.Context, c *execproxy.Cmd) error {
 		}
 		defer place.Leave()
 	}
+	begins()
 	if timeout := w.o.timeout; timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, timeout, timeoutError(timeout))
@@ -306,7 +313,7 @@ func (w *watching) event(e watch.Event) {
 		w.began = false
 		if e.Cause != nil {
 			if began { // and was not waiting for its container
-				w.report.canceled(e.Took)
+				w.report.canceled(e.Took - w.waited)
 			}
 			if w.signal() != nil { // it has come while a restart was ending the run
 				w.quit(errQuit)
@@ -315,7 +322,7 @@ func (w *watching) event(e watch.Event) {
 		}
 		code := status(e.Err, w.o.messages(w.std.err))
 		w.status = &code
-		w.report.runEnded(code, e.Took)
+		w.report.runEnded(code, e.Took-w.waited)
 		if w.signal() != nil || code == 0 && w.options.exitPass || code != 0 && w.options.exitFail {
 			w.quit(errQuit)
 		}
