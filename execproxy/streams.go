@@ -94,6 +94,8 @@ func (c *Cmd) refused(program, message string) error {
 		e.Code, e.Text = 125, fmt.Sprintf("user %s: not found in container %s", c.User, c.Name)
 	case has("chdir to cwd"):
 		e.Code, e.Text = 125, fmt.Sprintf("directory %s: not to be entered in container %s", c.Dir, c.Name)
+	case has("setns process"):
+		e.Code, e.Text = 125, message
 	case has("executable file not found"), has("no such file or directory"):
 		e.Code, e.Text = 127, fmt.Sprintf("%s: not found in container %s", e.Program, c.Name)
 	case has("permission denied"), has("is a directory"):

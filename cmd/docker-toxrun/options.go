@@ -196,7 +196,7 @@ func (o *options) complete() error {
 	case o.every && o.index > 0:
 		return usage("--all and --index exclude each other", "")
 	case o.several() && o.tty:
-		return usage("-t gives the command a terminal, which several can't share", "--index 1 runs it in one container")
+		return usage("-t gives the command a terminal, which several can't share", oneContainer)
 	}
 	return nil
 }

@@ -176,6 +176,8 @@ func (o *options) pingCommand(ctx context.Context, e execproxy.Engine, target *c
 	start, _ := errors.AsType[*execproxy.StartError](err)
 	exit, _ := errors.AsType[*execproxy.ExitError](err)
 	switch {
+	case start != nil && len(args) > 2:
+		return fmt.Errorf("whether %s is in container %s can't be seen: it has no shell", program, target.ContainerName)
 	case start != nil:
 		return err
 	case exit != nil && len(args) > 2: // the path's test

@@ -171,10 +171,13 @@ func (o *options) lanes(p plan, screen *terminal, out, err *lanes.Lines) []lane 
 // laneColors are the colours of lanes, in docker compose's order (ECMA-48).
 var laneColors = [...]string{"\x1b[36m", "\x1b[33m", "\x1b[32m", "\x1b[35m", "\x1b[34m", "\x1b[96m", "\x1b[93m", "\x1b[92m", "\x1b[95m", "\x1b[94m"}
 
+// oneContainer is the hint for what several containers can't share.
+const oneContainer = "run it in one container: -s SERVICE --index N"
+
 // lineless explains what can't be shown in lines.
 func lineless(err error) error {
 	if errors.Is(err, lanes.ErrBinary) {
-		return hinted(err, "--index 1 runs it in one container")
+		return hinted(err, oneContainer)
 	}
 	return err
 }

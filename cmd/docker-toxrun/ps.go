@@ -282,7 +282,7 @@ func (o *options) cancelRuns(ctx context.Context, std stdio, names []string, ask
 	all.Wait()
 	for i, r := range chosen {
 		if errs[i] == nil {
-			fmt.Fprintln(std.out, visible(r.Run))
+			_, errs[i] = fmt.Fprintln(std.out, visible(r.Run))
 		} else {
 			errs[i] = fmt.Errorf("run %s: %w", r.Run, errs[i])
 		}

@@ -105,7 +105,7 @@ func (o *options) await(ctx context.Context, e engine, std stdio, what command) 
 	}
 	defer connected.Close()
 	happened, failed := connected.Events(ctx, events.ListOptions{Filters: filters.NewArgs(
-		filters.Arg("type", "container"), filters.Arg("event", "start"), filters.Arg("event", "unpause"),
+		filters.Arg("type", "container"), filters.Arg("event", "start"), filters.Arg("event", "pause"), filters.Arg("event", "unpause"),
 		filters.Arg("event", "die"), filters.Arg("event", "health_status"),
 	)})
 	look := func(ctx context.Context) (p plan, why error, err error) {

@@ -42,17 +42,17 @@ func (o *options) queue(ctx context.Context, c *execproxy.Cmd, told func(line st
 		c.Token = rand.Text()
 	}
 	me := queue.Holder{PID: os.Getpid(), User: userName(), Command: c.Args, Since: time.Now(), Run: runOf(c)}
-	place, err := queue.Join(queueDir(c.Container), me)
-	if err != nil {
-		told(fmt.Sprintf("no queue: %v", err))
-		return nil, nil
-	}
 	var first queue.Holder
 	asking := ctx // --wait-lock does not end what is asked
 	if o.waitLock >= 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, o.waitLock, errTurn)
 		defer cancel()
+	}
+	place, err := queue.Join(queueDir(c.Container), me)
+	if err != nil {
+		told(fmt.Sprintf("no queue: %v", err))
+		return nil, nil
 	}
 	err = place.Wait(ctx, o.parallel, o.cancelOrphans, func(ahead []queue.Holder) {
 		if now := ahead[0]; holder(now) != holder(first) {
@@ -81,14 +81,18 @@ var errTurn = errors.New("--wait-lock is over")
 func (o *options) orphaned(ctx context.Context, c *execproxy.Cmd, h queue.Holder, told func(line string)) (gone bool) {
 	token, user, _ := strings.Cut(h.Run, " ")
 	if token == "" {
-		return true // another user's: not ours to look at
+		return true
 	}
 	left := *c
 	left.User = user
 	if alive, err := left.Alive(ctx, token); err != nil || !alive {
 		return ctx.Err() == nil
 	}
-	if !o.cancelOrphans {
+	switch {
+	case !o.cancelOrphans:
+		return false
+	case !h.Ours:
+		told("not ended, since it is another user's: " + holder(h))
 		return false
 	}
 	told("ending " + holder(h))

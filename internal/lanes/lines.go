@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 )
 
 // Lines is a writer that several share, a line at a time: none is cut, and none is
@@ -12,24 +13,53 @@ import (
 type Lines struct {
 	to   io.Writer
 	turn chan struct{} // has room for one: who writes a line
+
+	mu   sync.Mutex
+	late []byte // came while it was another one's turn
 }
 
 // NewLines returns Lines that writes to to: in one call, all lines that one Write of a
 // source has made whole.
-func NewLines(to io.Writer) *Lines { return &Lines{to, make(chan struct{}, 1)} }
+func NewLines(to io.Writer) *Lines { return &Lines{to: to, turn: make(chan struct{}, 1)} }
 
-// Write writes whole lines.
+// Write writes whole lines, once nobody is within one. It waits for nobody: who speaks of
+// a command must not be held back by its output.
 func (l *Lines) Write(p []byte) (int, error) {
-	l.turn <- struct{}{}
-	defer func() { <-l.turn }()
-	return l.to.Write(p)
+	l.mu.Lock()
+	select {
+	case l.turn <- struct{}{}:
+		l.mu.Unlock()
+		defer l.give()
+		return l.to.Write(p)
+	default:
+		l.late = append(l.late, p...)
+		l.mu.Unlock()
+		return len(p), nil
+	}
+}
+
+// take waits for the turn, and give gives it back.
+func (l *Lines) take() { l.turn <- struct{}{} }
+
+func (l *Lines) give() {
+	for {
+		l.mu.Lock()
+		late := l.late
+		if l.late = nil; len(late) == 0 {
+			<-l.turn
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+		_, _ = l.to.Write(late) // whoever writes next has the same error
+	}
 }
 
 // Through has all that comes from now on written to to.
 func (l *Lines) Through(to io.Writer) {
-	l.turn <- struct{}{}
+	l.take()
 	l.to = to
-	<-l.turn
+	l.give()
 }
 
 // Source returns the writer of one source. Its lines get prefix, which may be empty,
@@ -57,7 +87,10 @@ type Source struct {
 
 // Write takes p, and writes the lines that are whole by then.
 func (s *Source) Write(p []byte) (int, error) {
-	if bytes.IndexByte(p, 0) >= 0 {
+	if text := bytes.IndexByte(p, 0); text >= 0 {
+		if _, err := s.Write(p[:text]); err != nil {
+			return 0, err
+		}
 		return 0, ErrBinary
 	}
 	whole := 0 // bytes of kept that are whole lines
@@ -87,12 +120,12 @@ func (s *Source) Write(p []byte) (int, error) {
 // within a line.
 func (s *Source) write(size int, within bool) error {
 	if !s.within {
-		s.lines.turn <- struct{}{}
+		s.lines.take()
 	}
 	_, err := s.lines.to.Write(s.kept[:size])
 	s.kept = append(s.kept[:0], s.kept[size:]...)
 	if s.within = within && err == nil; !s.within {
-		<-s.lines.turn
+		s.lines.give()
 	}
 	return err
 }
@@ -109,11 +142,11 @@ func (s *Source) Close() error {
 // Alone calls f with what out and err write to, while nobody else writes to either. They
 // may be one and the same.
 func Alone(out, err *Lines, f func(out, err io.Writer) error) error {
-	out.turn <- struct{}{}
-	defer func() { <-out.turn }()
+	out.take()
+	defer out.give()
 	if err != out {
-		err.turn <- struct{}{}
-		defer func() { <-err.turn }()
+		err.take()
+		defer err.give()
 	}
 	return f(out.to, err.to)
 }

@@ -104,10 +104,26 @@ func TestLongLineIsNotMixed(t *testing.T) {
 	})
 }
 
+// What is said of the commands waits for no line, and comes after it.
+func TestWriteWaitsForNobody(t *testing.T) {
+	var out bytes.Buffer
+	shared := lanes.NewLines(&out)
+	s := shared.Source("")
+	io.WriteString(s, strings.Repeat("l", 2*lanes.LongLine))
+	io.WriteString(shared, "one\n")
+	io.WriteString(shared, "two\n")
+	io.WriteString(s, "end")
+	s.Close()
+	io.WriteString(shared, "three\n")
+	if got := strings.TrimLeft(out.String(), "l"); got != "end\none\ntwo\nthree\n" {
+		t.Errorf("after the long line: %q", got)
+	}
+}
+
 func TestBinaryIsRefused(t *testing.T) {
 	var out bytes.Buffer
 	s := lanes.NewLines(&out).Source("a | ")
-	if _, err := io.WriteString(s, "PNG\x00\n"); !errors.Is(err, lanes.ErrBinary) || out.Len() > 0 {
+	if _, err := io.WriteString(s, "text\nPNG\x00\n"); !errors.Is(err, lanes.ErrBinary) || out.String() != "a | text\n" {
 		t.Errorf("Write = %v, and %q is written", err, &out)
 	}
 }

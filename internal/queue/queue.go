@@ -32,12 +32,14 @@ type Holder struct {
 	Since   time.Time `json:"since"` // when it joined
 	Turn    bool      `json:"turn"`  // it has its turn
 
-	// Run is what the holder's command is found by, should the holder be killed. It
-	// is empty where another user has written it.
-	Run string `json:"run"`
+	Run string `json:"run"` // what its command is found by, should it be killed
 
 	// Killed tells that it is no more, and has not left: it was killed in its turn.
 	Killed bool `json:"-"`
+
+	// Ours tells that this user has written all this. What another one says is to be
+	// shown, and nothing is to be done to what Run finds.
+	Ours bool `json:"-"`
 
 	number int
 }
@@ -52,6 +54,7 @@ type Place struct {
 const (
 	ticketEnd = ".ticket"
 	holderEnd = ".json"
+	newEnd    = ".new" // is being written
 	doorName  = "door" // locked by who gives itself a number, or looks who is there
 
 	// holderLimit is far above what a Holder takes, with the longest command.
@@ -75,14 +78,15 @@ func Join(dir string, me Holder) (*Place, error) {
 	if len(ahead) > 0 {
 		p.me.number += ahead[len(ahead)-1].number
 	}
-	if err := p.me.write(dir); err != nil {
+	for err = create(p.me.path(dir, ticketEnd), nil); errors.Is(err, fs.ErrExist); err = create(p.me.path(dir, ticketEnd), nil) {
+		p.me.number++ // that is nobody's ticket
+	}
+	if err != nil {
 		return nil, err
 	}
-	ticket := p.me.path(dir, ticketEnd)
-	err = create(ticket, nil)
-	if err == nil {
-		p.ticket = existing(ticket)
-		err = p.ticket.Lock()
+	p.ticket = existing(p.me.path(dir, ticketEnd))
+	if err = p.ticket.Lock(); err == nil {
+		err = p.me.write(dir)
 	}
 	if err != nil {
 		p.me.remove(dir)
@@ -139,8 +143,11 @@ func (p *Place) Wait(ctx context.Context, limit int, care bool, told func(ahead 
 			watched[h.number] = true
 			go func() { // ends with the other's ticket, or this process
 				ticket := existing(h.path(p.dir, ticketEnd))
-				if ticket.RLock() == nil {
+				switch err := ticket.RLock(); {
+				case err == nil:
 					ticket.Unlock()
+				case !errors.Is(err, fs.ErrNotExist): // it is not for us to open
+					time.Sleep(goneTime)
 				}
 				select {
 				case ended <- h.number:
@@ -174,6 +181,20 @@ func numbers(list []Holder) string {
 	return b.String()
 }
 
+// tidy removes a queue in which nobody is. The door is held.
+func tidy(dir string) {
+	files, err := os.ReadDir(dir)
+	if err != nil || slices.ContainsFunc(files, func(f fs.DirEntry) bool {
+		return f.Name() != doorName && filepath.Ext(f.Name()) != newEnd
+	}) {
+		return
+	}
+	for _, f := range files {
+		_ = os.Remove(filepath.Join(dir, f.Name()))
+	}
+	_ = os.Remove(dir)
+}
+
 // Runs changes what the holder's command is found by.
 func (p *Place) Runs(run string) {
 	if p != nil {
@@ -197,9 +218,8 @@ func (p *Place) Leave() {
 		p.ticket.Unlock()
 	}
 	os.Remove(p.me.path(p.dir, ticketEnd))
-	if files, listed := os.ReadDir(p.dir); err == nil && listed == nil && len(files) == 1 {
-		os.Remove(filepath.Join(p.dir, doorName))
-		os.Remove(p.dir)
+	if err == nil {
+		tidy(p.dir)
 	}
 }
 
@@ -235,11 +255,11 @@ func list(dir string) ([]Holder, error) {
 	var all []Holder
 	for _, file := range files {
 		name, ok := strings.CutSuffix(file.Name(), ticketEnd)
-		number, err := strconv.Atoi(name)
-		if !ok || err != nil {
-			continue
+		number, err := strconv.ParseInt(name, 10, 32)
+		if !ok || err != nil || !file.Type().IsRegular() {
+			continue // nobody's
 		}
-		h := read(dir, number)
+		h := read(dir, int(number))
 		ticket := existing(h.path(dir, ticketEnd))
 		free, err := ticket.TryRLock()
 		if errors.Is(err, fs.ErrNotExist) {
@@ -267,9 +287,7 @@ func read(dir string, number int) Holder {
 	if err != nil || json.Unmarshal(text, &h) != nil {
 		return Holder{number: number}
 	}
-	if h.number = number; !ours(info) {
-		h.Run = ""
-	}
+	h.number, h.Ours = number, ours(info)
 	return h
 }
 
@@ -279,11 +297,16 @@ func (h Holder) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	fresh := filepath.Join(dir, fmt.Sprintf("%d-%d.new", h.number, os.Getpid()))
-	if err := create(fresh, text); err != nil {
-		return err
+	fresh := filepath.Join(dir, fmt.Sprintf("%d-%d%s", h.number, os.Getpid(), newEnd))
+	_ = os.Remove(fresh) // of a process that had our number, and was killed right here
+	err = create(fresh, text)
+	if err == nil {
+		err = os.Rename(fresh, h.path(dir, holderEnd))
 	}
-	return os.Rename(fresh, h.path(dir, holderEnd))
+	if err != nil {
+		_ = os.Remove(fresh)
+	}
+	return err
 }
 
 func (h Holder) remove(dir string) {
@@ -303,6 +326,9 @@ func open(dir string) (*flock.Flock, error) {
 		}
 		door := existing(name)
 		err := create(name, nil)
+		if info, problem := os.Lstat(name); problem == nil && !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s is no file: remove it", name)
+		}
 		if err == nil || errors.Is(err, fs.ErrExist) {
 			err = door.Lock()
 		}

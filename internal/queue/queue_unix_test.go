@@ -1,3 +1,5 @@
+//go:build unix
+
 package queue_test
 
 import (
@@ -10,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/toxrun/docker-toxrun/internal/queue"
@@ -252,8 +255,52 @@ func TestKilledHolder(t *testing.T) {
 	}
 }
 
+// What should not be there is an error, or nothing.
+func TestNonsenseInTheQueue(t *testing.T) {
+	dir := place(t)
+	join(t, dir, "first").Leave()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"9223372036854775807.ticket", "x.ticket", "7.json", "8-1.new"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "1.ticket"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := join(t, dir, "us")
+	if err := p.Wait(t.Context(), 1, false, quiet, never); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"9223372036854775807.ticket", "x.ticket", "7.json", "1.ticket"} {
+		os.Remove(filepath.Join(dir, name))
+	}
+	p.Leave()
+	if left, _ := os.ReadDir(filepath.Dir(dir)); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, make := range []func(string) error{
+		func(door string) error { return os.Symlink("/nowhere/door", door) },
+		func(door string) error { return syscall.Mkfifo(door, 0o600) },
+	} {
+		door := filepath.Join(dir, "door")
+		if err := make(door); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := queue.Join(dir, queue.Holder{}); err == nil {
+			t.Error("no error for a door that is none")
+		}
+		os.Remove(door)
+	}
+}
+
 // Another user can be waited for, but what runs is not ours to end.
-func TestStrangersRunIsNotTold(t *testing.T) {
+func TestStrangersRunIsNotOurs(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give files away")
 	}
@@ -269,8 +316,8 @@ func TestStrangersRunIsNotTold(t *testing.T) {
 	}
 	us := join(t, dir, "us")
 	err = us.Wait(t.Context(), 1, false, func([]queue.Holder) { holder.Kill() }, func(h queue.Holder) bool {
-		if h.Run != "" || h.PID != holder.Pid {
-			t.Errorf("%+v, want the holder without its run", h)
+		if h.Ours || h.PID != holder.Pid {
+			t.Errorf("%+v, want the holder, as not ours", h)
 		}
 		return true
 	})
