@@ -321,7 +321,13 @@ func (h Holder) path(dir, end string) string { return filepath.Join(dir, strconv
 func open(dir string) (*flock.Flock, error) {
 	name := filepath.Join(dir, doorName)
 	for {
-		if err := makeDir(dir); err != nil {
+		if err := makeDir(filepath.Dir(dir)); err != nil {
+			return nil, err
+		}
+		switch err := makeDir(dir); {
+		case errors.Is(err, fs.ErrNotExist):
+			continue // its last one has removed it meanwhile
+		case err != nil:
 			return nil, err
 		}
 		door := existing(name)
@@ -364,22 +370,16 @@ func create(name string, content []byte) error {
 
 // makeDir makes a directory that all users share, as /tmp is shared.
 func makeDir(dir string) error {
-	shared := fs.ModeSticky | 0o777
-	for _, dir := range []string{filepath.Dir(dir), dir} {
-		err := os.Mkdir(dir, 0o777)
-		if err == nil {
-			err = os.Chmod(dir, shared)
-		}
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		info, err := os.Lstat(dir)
-		switch {
-		case err != nil:
-			return err
-		case !info.IsDir():
-			return fmt.Errorf("%s is no directory", dir)
-		}
+	err := os.Mkdir(dir, 0o777)
+	if err == nil {
+		err = os.Chmod(dir, fs.ModeSticky|0o777) // whatever the umask
 	}
-	return nil
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is no directory", dir)
+	}
+	return err
 }
