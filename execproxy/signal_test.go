@@ -122,6 +122,7 @@ func TestSignalEndsTheWholeFamily(t *testing.T) {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 			token := number()
 			s := start(t, sh(e, family, token))
+			e.Sleeps(t, token, 6)
 			s.signals <- sig
 			s.expect(t, "trapped")
 			if err := s.wait(t); code(err) != 3 {
@@ -211,6 +212,7 @@ func TestEndOfContextEndsTheCommand(t *testing.T) {
 		cause := errors.New("the caller's reason")
 		token := number()
 		s := start(t, sh(e, family, token))
+		e.Sleeps(t, token, 6)
 		s.stop(cause)
 		s.expect(t, "trapped")
 		err := s.wait(t)
@@ -296,6 +298,7 @@ func TestOtherUsersCommandIsReached(t *testing.T) {
 		c := sh(e, family, token)
 		c.User = "1000:1000"
 		s := start(t, c)
+		e.Sleeps(t, token, 6)
 		s.signals <- syscall.SIGINT
 		if err := s.wait(t); code(err) != 3 {
 			t.Errorf("Run() = %v, want exit status 3", err)
@@ -327,6 +330,7 @@ func TestPrivilegedCommandIsReached(t *testing.T) {
 		c = sh(e, family, token)
 		c.Privileged = true
 		s := start(t, c)
+		e.Sleeps(t, token, 6)
 		s.signals <- syscall.SIGINT
 		if err := s.wait(t); code(err) != 3 {
 			t.Errorf("Run() = %v, want exit status 3", err)
@@ -429,6 +433,7 @@ func TestSignalNeedsNoGrep(t *testing.T) {
 		c := sh(e, family, token)
 		c.User = "0"
 		s := start(t, c)
+		e.Sleeps(t, token, 6)
 		defer s.stop(nil)
 		var pid string
 		for _, p := range e.Processes(t, "TOXRUN_RUN=") {

@@ -71,6 +71,7 @@ func TestEveryWayToTheEngine(t *testing.T) {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			p = start(t, cmd)
 			p.out.expect(t, "ready\n")
+			e.Sleeps(t, token, 5)
 			syscall.Kill(-p.Process.Pid, syscall.SIGINT) // as ^C does: an ssh must not die of it
 			p.out.expect(t, "trapped\n")
 			p.exits(t, 3)

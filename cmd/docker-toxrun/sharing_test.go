@@ -58,6 +58,7 @@ func TestSharedSignals(t *testing.T) {
 		}
 		s.leave(0)
 		signals <- syscall.SIGHUP // for nobody
+		synctest.Wait()
 		s.enter(1)
 		signals <- syscall.SIGTERM
 		if got := <-each[1].received.signals; got != syscall.SIGTERM {

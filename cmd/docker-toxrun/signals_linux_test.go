@@ -75,6 +75,7 @@ func TestSignalEndsTheCommand(t *testing.T) {
 				cmd.Stdout = out.File
 				p := start(t, cmd)
 				out.expect(t, "ready\n")
+				e.Sleeps(t, token, 5)
 				if err := test.signal(p, test.sig); err != nil {
 					t.Fatal(err)
 				}

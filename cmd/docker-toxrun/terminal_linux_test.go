@@ -449,6 +449,9 @@ func TestInterruptFromTheTerminal(t *testing.T) {
 				before := s.mode(t)
 				p := s.start(t, in(t, e, append(test.args, "exec", "sh", "-c", test.script, "sh", token)...))
 				s.out.expect(t, "ready")
+				if test.script == family {
+					e.Sleeps(t, token, 5)
+				}
 				s.enter("\x03")
 				s.out.expect(t, "trapped")
 				p.exits(t, 3)
@@ -478,6 +481,7 @@ func TestTermToTheForegroundGroup(t *testing.T) {
 				before := s.mode(t)
 				p := s.start(t, in(t, e, append(args, "exec", "sh", "-c", family, "sh", token)...))
 				s.out.expect(t, "ready")
+				e.Sleeps(t, token, 5)
 				syscall.Kill(-p.Process.Pid, syscall.SIGTERM)
 				s.out.expect(t, "trapped")
 				p.exits(t, 3)

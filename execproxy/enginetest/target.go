@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/client"
 )
@@ -108,6 +109,23 @@ func (e Target) Processes(t testing.TB, token string) []Process {
 		t.Fatal(err)
 	}
 	return slices.DeleteFunc(list, func(p Process) bool { return !p.Contains(token) })
+}
+
+// Sleeps waits until as many processes have become `sleep NUMBER` whose number ends in
+// token. A shell that has forked is not yet what it is to be: what is on its way to
+// another session, say, can still be where it was.
+func (e Target) Sleeps(t testing.TB, token string, count int) {
+	t.Helper()
+	var list []Process
+	for deadline := Deadline(t); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		list = slices.DeleteFunc(e.Processes(t, token), func(p Process) bool {
+			return len(p.Args) != 2 || p.Args[0] != "sleep" || !strings.HasSuffix(p.Args[1], token)
+		})
+		if len(list) == count {
+			return
+		}
+	}
+	t.Fatalf("%d processes sleep, want %d: %v", len(list), count, list)
 }
 
 func (e Target) box(t testing.TB) *box {
