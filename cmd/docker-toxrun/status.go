@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -115,7 +117,7 @@ func status(err error, to messages) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, syscall.EPIPE): // nobody reads what we print
+	case unread(err):
 		return statusSignal + int(syscall.SIGPIPE)
 	case errors.As(err, &timeout):
 		if errors.As(err, &exit) {
@@ -149,6 +151,13 @@ func status(err error, to messages) int {
 		to.hint(hint.Hint())
 	}
 	return code
+}
+
+// unread tells whether err is that nobody reads what we print. A connection that breaks
+// has the same number.
+func unread(err error) bool {
+	write, ok := errors.AsType[*fs.PathError](err)
+	return ok && write.Path == os.Stdout.Name() && write.Err == syscall.EPIPE
 }
 
 func (m messages) hint(line string) {
