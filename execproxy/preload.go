@@ -58,7 +58,7 @@ func (c *Cmd) preload(ctx context.Context) (*Spare, error) {
 
 // changing are the variables that may differ from run to run without a difference to
 // what is imported: watch tells in one what was saved.
-var changing = []string{"TOXRUN_CHANGED", clientVariable}
+var changing = []string{"TOXRUN_CHANGED", ClientVariable}
 
 // exports is the line that gives preload.sh the environment of c. What a variable was
 // before, with a "=" in front if it was set at all, goes along: from that another

@@ -23,7 +23,7 @@ type RunInfo struct {
 	PID     int           // of the command in the container, or of the oldest process that it has left
 	Args    []string      // of that process
 	Age     time.Duration // since that process was started
-	Client  string        // TOXRUN_CLIENT, as Cmd.Env had it; empty where it can't be known
+	Client  string        // ClientVariable, as Cmd.Env had it; empty where it can't be known
 	Started int           // how many processes have it in their environment
 }
 
@@ -123,7 +123,7 @@ func readRuns(text string) ([]RunInfo, error) {
 			Age: max(0, time.Duration(seconds*float64(time.Second))-time.Duration(first.started)*tick),
 		}
 		for _, p := range processes {
-			info.Client = cmp.Or(info.Client, p.variable(clientVariable))
+			info.Client = cmp.Or(info.Client, p.variable(ClientVariable))
 		}
 		list = append(list, info)
 	}
@@ -176,8 +176,9 @@ func (p *carrier) tool() bool {
 }
 
 const (
-	// clientVariable is how a client that wants to be known names itself.
-	clientVariable = "TOXRUN_CLIENT"
+	// ClientVariable is the variable in Cmd.Env by which a client names itself, in words
+	// of its own, for RunInfo.Client.
+	ClientVariable = "TOXRUN_CLIENT"
 
 	// spareName is what preload.py calls its process while it waits.
 	spareName = "toxrun-spare"

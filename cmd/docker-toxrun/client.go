@@ -7,9 +7,6 @@ import (
 	"strings"
 )
 
-// clientVariable tells, in the environment of a command, who has started it.
-const clientVariable = "TOXRUN_CLIENT"
-
 // clientName is this process as a command's environment has it: USER@HOST PID START,
 // where START tells it from another process with its number, as far as that is known.
 func clientName() string {

@@ -142,10 +142,7 @@ func newTarget(o *options, std stdio) *cobra.Command {
 		Example: "  docker toxrun target\n  docker toxrun target --format json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != "" && format != "json" {
-				return usage(fmt.Sprintf("--format %s: there is only json", format), "")
-			}
-			if err := cmp.Or(o.oneOnly(cmd), o.noRun(cmd)); err != nil {
+			if err := cmp.Or(onlyJSON(format), o.oneOnly(cmd), o.noRun(cmd)); err != nil {
 				return err
 			}
 			received, stop := receiveSignals()
@@ -187,6 +184,14 @@ func newTarget(o *options, std stdio) *cobra.Command {
 	}
 	target.Flags().StringVar(&format, "format", "", "`json`, or a table if left out")
 	return target
+}
+
+// onlyJSON is the error of a --format that is neither json nor left out.
+func onlyJSON(format string) error {
+	if format == "" || format == "json" {
+		return nil
+	}
+	return usage(fmt.Sprintf("--format %s: there is only json", format), "")
 }
 
 func (r report) print(std stdio) error {

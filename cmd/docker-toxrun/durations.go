@@ -40,13 +40,14 @@ func (d *durations) last(job string) time.Duration {
 	return time.Duration(d.Milliseconds[job]) * time.Millisecond
 }
 
-// keep keeps those of jobs that have ended.
+// keep keeps those of jobs that have ended by themselves: not by --timeout or a signal,
+// as --fail-fast and ^C send it.
 func (d *durations) keep(outcomes []lanes.Outcome) {
 	if d.file == "" {
 		return
 	}
 	for _, o := range outcomes {
-		if o.State == lanes.Ended {
+		if o.State == lanes.Ended && o.Status < statusTimeout {
 			d.Milliseconds[o.Job] = max(1, o.Took.Milliseconds())
 		}
 	}

@@ -309,7 +309,7 @@ func (o *options) command(e execproxy.Engine, t *compose.Target, screen *termina
 	if c.Env, err = o.environment(t, what.env, screen, c.TTY); err != nil {
 		return nil, err
 	}
-	c.Env = append(c.Env, clientVariable+"="+clientName())
+	c.Env = append(c.Env, execproxy.ClientVariable+"="+clientName())
 	c.StopSignal = o.stop
 	c.StopGrace = cmp.Or(o.stopGrace, t.Config.StopGrace)
 	c.Stdout, c.Stderr = screen.outputs()

@@ -159,8 +159,9 @@ func (o *options) complete() error {
 		}
 		o.stop = sig
 	}
-	errs = append(errs, o.split.check())
-	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if err := o.split.check(); err != nil {
+		errs = append(errs, err)
+	}
 	if name := o.empty(); name != "" {
 		errs = append(errs, usage(fmt.Sprintf("--%s is empty", name), "leave it out, or give it a value"))
 	}

@@ -51,10 +51,7 @@ status is 0 only if it would.`,
 		Example: "  docker toxrun ping\n  docker toxrun ping --format json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != "" && format != "json" {
-				return usage(fmt.Sprintf("--format %s: there is only json", format), "")
-			}
-			if err := cmp.Or(o.oneOnly(cmd), o.noRun(cmd)); err != nil {
+			if err := cmp.Or(onlyJSON(format), o.oneOnly(cmd), o.noRun(cmd)); err != nil {
 				return err
 			}
 			received, stop := receiveSignals()

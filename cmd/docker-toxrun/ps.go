@@ -7,15 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
-	"sync"
-	"syscall"
 	"text/tabwriter"
 	"text/template"
 	"time"
 
-	"github.com/moby/sys/signal"
 	"github.com/spf13/cobra"
 
 	"github.com/toxrun/docker-toxrun/compose"
@@ -63,8 +59,9 @@ func newPs(o *options, std stdio) *cobra.Command {
 container itself is asked, as the user that commands run as: it shows that user's runs.
 
 With -q only the run IDs are printed; --format has the fields Run, PID, Command,
-Container, Client, State, Created and Age. A run whose client is gone is orphaned: one that was started with exec -d, or whose
-toxrun was killed. Of clients on other machines that is not known.`,
+Container, Client, State, Created and Age. A run whose client is gone is orphaned: one
+that was started with exec -d, or whose toxrun was killed. Of clients on other machines
+that is not known.`,
 		Example: `  docker toxrun ps
   docker toxrun ps --format 'table {{.Run}}\t{{.Age}}\t{{.Command}}'
   docker toxrun ps --all -q
@@ -177,24 +174,20 @@ func rowWriter(format string, ids bool) (func(io.Writer, []runRow) error, error)
 	}
 	return func(out io.Writer, rows []runRow) error {
 		table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+		to := out
 		if tabled {
-			if err := each.Execute(table, rowHeads); err != nil {
+			to = table
+			if err := each.Execute(to, rowHeads); err != nil {
 				return err
 			}
-			fmt.Fprintln(table)
+			fmt.Fprintln(to)
 		}
 		for _, r := range rows {
 			var line strings.Builder
 			if err := each.Execute(&line, r); err != nil {
 				return err
 			}
-			var err error
-			if tabled {
-				_, err = fmt.Fprintln(table, visibleTabs(line.String()))
-			} else {
-				_, err = fmt.Fprintln(out, visibleTabs(line.String()))
-			}
-			if err != nil {
+			if _, err := fmt.Fprintln(to, visibleTabs(line.String())); err != nil {
 				return err
 			}
 		}
@@ -219,94 +212,4 @@ func ellipsis(text string) string {
 		return string(runes[:width-1]) + "…"
 	}
 	return text
-}
-
-func newCancel(o *options, std stdio) *cobra.Command {
-	var signalName string
-	cancel := &cobra.Command{
-		Use:   "cancel [OPTIONS] [RUN...]",
-		Short: "End runs in the container, all of them if none is named",
-		Long: `End runs in the container as ^C would: with a signal, and after --stop-grace with KILL,
-until nothing of them is left. A run is named by its ID or the begin of it, as ps shows
-it; without one all are ended that ps shows. What has ended is printed.`,
-		Example: "  docker toxrun cancel\n  docker toxrun cancel --signal TERM IBRM4",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.noRun(cmd); err != nil {
-				return err
-			}
-			ask := os.Signal(os.Interrupt)
-			if o.stop != nil {
-				ask = o.stop
-			}
-			if signalName != "" {
-				parsed, err := signal.ParseSignal(signalName)
-				if err != nil || !signal.ValidSignalForPlatform(parsed) {
-					return usage(fmt.Sprintf("--signal %s: no such signal", signalName), "")
-				}
-				ask = syscall.Signal(parsed)
-			}
-			received, stop := receiveSignals()
-			defer stop()
-			_, err := interruptible(cmd.Context(), received, func(ctx context.Context) (struct{}, error) {
-				return struct{}{}, o.cancelRuns(ctx, std, args, ask)
-			})
-			return err
-		},
-	}
-	cancel.Flags().StringVar(&signalName, "signal", "", "`signal` that asks the command to end (default INT)")
-	return cancel
-}
-
-// cancelRuns ends the runs that are named, or all.
-func (o *options) cancelRuns(ctx context.Context, std stdio, names []string, ask os.Signal) error {
-	rows, done, err := o.listRuns(ctx, std)
-	defer done()
-	if err != nil {
-		return err
-	}
-	chosen := rows
-	if len(names) > 0 {
-		if chosen, err = choose(rows, names); err != nil {
-			return err
-		}
-	}
-	errs := make([]error, len(chosen))
-	var all sync.WaitGroup
-	for i, r := range chosen {
-		all.Go(func() {
-			c := *r.in
-			c.StopSignal = ask
-			errs[i] = c.Reap(ctx, r.Run)
-		})
-	}
-	all.Wait()
-	for i, r := range chosen {
-		if errs[i] == nil {
-			_, errs[i] = fmt.Fprintln(std.out, visible(r.Run))
-		} else {
-			errs[i] = fmt.Errorf("run %s: %w", r.Run, errs[i])
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// choose finds the run of each name, which is its ID or the begin of it.
-func choose(rows []runRow, names []string) (chosen []runRow, err error) {
-	for _, name := range names {
-		var found []runRow
-		for _, r := range rows {
-			if name != "" && strings.HasPrefix(r.Run, name) {
-				found = append(found, r)
-			}
-		}
-		switch len(found) {
-		case 0:
-			return nil, hinted(fmt.Errorf("there is no run %q", name), "docker toxrun ps lists those that there are")
-		case 1:
-			chosen = append(chosen, found[0])
-		default:
-			return nil, usage(fmt.Sprintf("%q is the begin of %d runs", name, len(found)), "")
-		}
-	}
-	return chosen, nil
 }

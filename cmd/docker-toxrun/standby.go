@@ -150,8 +150,8 @@ standby in x-toxrun; unused for so long, it ends.`,
   docker toxrun standby stop`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if format != "" && format != "json" {
-				return usage(fmt.Sprintf("--format %s: there is only json", format), "")
+			if err := onlyJSON(format); err != nil {
+				return err
 			}
 			dir, err := standbyDir()
 			if err != nil {

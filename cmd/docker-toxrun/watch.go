@@ -96,8 +96,8 @@ var errQuit = errors.New("quit")
 func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what command) error {
 	received, stop := receiveSignals()
 	defer stop()
-	if w.format != "" && w.format != "json" {
-		return usage(fmt.Sprintf("--format %s: there is only json", w.format), "")
+	if err := onlyJSON(w.format); err != nil {
+		return err
 	}
 	engine, err := until(received, func() (engine, error) { return findEngine(o.docker) })
 	if err != nil {
