@@ -135,6 +135,22 @@ func (o *options) refind(ctx context.Context, e engine, std stdio) (*compose.Tar
 	if err != nil {
 		return nil, err
 	}
+	return o.refresh(ctx, e, std, query)
+}
+
+// again finds the container that by now is what t was, without the cache.
+func (o *options) again(t *compose.Target) finding {
+	return func(ctx context.Context, e engine, std stdio) (*compose.Target, error) {
+		query, err := o.query(e.host)
+		if err != nil {
+			return nil, err
+		}
+		query.Service, query.Index = t.Service, t.Number
+		return o.refresh(ctx, e, std, query)
+	}
+}
+
+func (o *options) refresh(ctx context.Context, e engine, std stdio, query compose.Query) (*compose.Target, error) {
 	target, err := o.finder(e, o.messages(std.err)).Refresh(ctx, query)
 	return o.found(e, target, err, std)
 }
@@ -178,12 +194,10 @@ func (o *options) found(e engine, target *compose.Target, err error, std stdio) 
 	}
 	e.settings.under(&target.Config)
 	to := o.messages(std.err)
-	if e.settings.warning != "" && !o.warned {
-		o.warned = true
-		to.say(e.settings.warning)
-	}
-	if target.Warning != "" {
-		to.say(target.Warning)
+	for _, warning := range []string{e.settings.warning, target.Warning} {
+		if _, told := o.warned.LoadOrStore(warning, true); warning != "" && !told {
+			to.say(warning)
+		}
 	}
 	if o.verbose {
 		source := "looked up"

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/docker/cli/cli/flags"
@@ -53,7 +54,7 @@ type options struct {
 	cancelOrphans bool
 
 	quiet, verbose bool
-	warned         bool // of keys in docker's config.json that there are not
+	warned         sync.Map // with what, a line each
 
 	dockerFlags, targetFlags, runFlags *pflag.FlagSet
 	all                                *pflag.FlagSet // what was parsed

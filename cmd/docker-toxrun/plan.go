@@ -54,6 +54,22 @@ type lane struct {
 	received received
 }
 
+// end ends the last line of each output, where there are several lanes.
+func (l lane) end() {
+	for _, to := range []io.Writer{l.out, l.err} {
+		if source, ok := to.(*lanes.Source); ok {
+			_ = source.Close() // the run had the same error
+		}
+	}
+}
+
+// alone is the one lane that has the screen for itself.
+func (o *options) alone(t *compose.Target, screen *terminal) lane {
+	l := lane{target: t, screen: screen, to: o.messages(screen.std.err)}
+	l.out, l.err = screen.outputs()
+	return l
+}
+
 // runs runs the command in each lane of the plan.
 func (o *options) runs(ctx context.Context, p plan, std stdio, received received) error {
 	screen := openTerminal(std)
@@ -65,8 +81,8 @@ func (o *options) runs(ctx context.Context, p plan, std stdio, received received
 	case o.several():
 		return o.runEach(ctx, p, screen, received)
 	}
-	only := lane{target: p.targets[0], screen: screen, to: o.messages(std.err), received: received}
-	only.out, only.err = screen.outputs()
+	only := o.alone(p.targets[0], screen)
+	only.received = received
 	if !o.noStdin {
 		only.in = screen.input()
 	}
@@ -90,8 +106,7 @@ func (o *options) runEach(ctx context.Context, p plan, screen *terminal, receive
 			err := o.run(ctx, p.engine, l, p.what)
 			signals.leave(i)
 			took[i] = time.Since(begin)
-			l.out.(*lanes.Source).Close()
-			l.err.(*lanes.Source).Close()
+			l.end()
 			codes[i] = status(lineless(err), l.to)
 		})
 	}

@@ -22,15 +22,20 @@ type sharing struct {
 	to      []chan os.Signal
 }
 
-// share gives each lane signals of its own, which come from enter to leave and until stop
-// is called.
-func share(from received, each []lane) *sharing {
-	s := &sharing{suspend: from.suspend, lanes: make([]chan os.Signal, len(each))}
+// newSharing gives each lane signals of its own, those that pass gets from enter to leave.
+func newSharing(suspend func(), each []lane) *sharing {
+	s := &sharing{suspend: suspend, lanes: make([]chan os.Signal, len(each))}
 	s.goOn = sync.NewCond(&s.mu)
 	for i := range each {
 		s.to = append(s.to, make(chan os.Signal, 16))
 		each[i].received = received{s.to[i], s.wait}
 	}
+	return s
+}
+
+// share is newSharing, with the signals that are received until stop is called.
+func share(from received, each []lane) *sharing {
+	s := newSharing(from.suspend, each)
 	done, ending := make(chan struct{}), make(chan struct{})
 	s.stop, s.ending = sync.OnceFunc(func() { close(done) }), ending
 	end := sync.OnceFunc(func() { close(ending) })
@@ -50,15 +55,22 @@ func share(from received, each []lane) *sharing {
 	return s
 }
 
-func (s *sharing) pass(sig os.Signal) {
+// pass passes a signal on to each lane in which a command runs, and tells whether there is
+// one.
+func (s *sharing) pass(sig os.Signal) (any bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, to := range s.lanes {
+		if to == nil {
+			continue
+		}
+		any = true
 		select {
 		case to <- sig:
-		default: // nothing runs there, or it has more of them than it can take
+		default: // it has more of them than it can take
 		}
 	}
+	return any
 }
 
 // enter is for a lane in which a command begins.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/toxrun/docker-toxrun/compose"
 	"github.com/toxrun/docker-toxrun/execproxy"
+	"github.com/toxrun/docker-toxrun/internal/lanes"
 	"github.com/toxrun/docker-toxrun/watch"
 )
 
@@ -48,8 +50,8 @@ Keys: Enter runs now, c cancels the run, p pauses, q quits, ? helps.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.oneOnly(cmd); err != nil {
-				return err
+			if o.split.split {
+				return usage("watch runs the command whole: --split does not go with it", "--all runs it in every replica")
 			}
 			return o.watch(cmd.Context(), std, w, serviceCommand(args))
 		},
@@ -71,22 +73,26 @@ Keys: Enter runs now, c cancels the run, p pauses, q quits, ? helps.`,
 
 // A watching is one `toxrun watch`.
 type watching struct {
-	*watched
-	options *watchOptions
-	what    command
-	screen  *terminal
-	stop    func() // of this process, by ^Z
-	quit    context.CancelCauseFunc
-	keys    func(on bool) // has the terminal send single keys, or lines
+	o        *options
+	engine   engine
+	std      stdio
+	options  *watchOptions
+	what     command
+	screen   *terminal
+	out, err *lanes.Lines // of several containers
+	report   *watchReport
+	stop     func() // of this process, by ^Z
+	quit     context.CancelCauseFunc
+	keys     func(on bool) // has the terminal send single keys, or lines
 
-	sigs    sync.Mutex
-	signals chan os.Signal // of the command that runs; nil without
-	sig     os.Signal      // that is to end the watch
+	mu    sync.Mutex
+	lanes []*watchLane // one at least
 
-	spares
-	began  bool          // the run that goes on has been told of
-	waited time.Duration // by it, for its turn
-	status *int          // of the last run that has ended; Follow's goroutine's
+	sigs sync.Mutex
+	run  *watchRun // that goes on; nil: none
+	sig  os.Signal // that is to end the watch
+
+	status *int // of the last run that has ended; Follow's goroutine's
 }
 
 // errQuit is the end that the user, or an option, has asked for.
@@ -111,17 +117,20 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 	if w.format == "json" {
 		report.json = std.out
 	}
-	container := &watched{o: o, engine: engine, std: std, report: report}
-	defer container.close()
 	first, err := o.ready(ctx, engine, std, what, received, o.refind)
 	if err != nil {
 		return err
 	}
-	target := first.targets[0]
-	if err := container.connect(target); err != nil {
+	run := &watching{o: o, engine: engine, std: std, options: w, what: what, screen: openTerminal(std), report: report, stop: received.suspend}
+	if o.several() {
+		run.out, run.err = run.screen.lines()
+		report.to.Writer = run.err
+	}
+	defer run.close()
+	if err := run.lanesFor(first.targets, false); err != nil {
 		return err
 	}
-	loop, tree, err := w.loop(target, here)
+	loop, tree, err := w.loop(first.targets, here)
 	if err != nil {
 		return err
 	}
@@ -134,9 +143,7 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 		return err
 	}
 	defer watcher.Close()
-	screen := openTerminal(std)
-	run := &watching{watched: container, options: w, what: what, screen: screen, stop: received.suspend, quit: quit}
-	defer run.dropSpare()
+	run.quit = quit
 	var pressed <-chan byte
 	run.keys = func(bool) {}
 	if !o.noStdin {
@@ -165,9 +172,10 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 	return err
 }
 
-// loop is what the options and the service's x-toxrun say of the files and of the
-// runs.
-func (w *watchOptions) loop(t *compose.Target, here string) (*watch.Loop, *watch.Tree, error) {
+// loop is what the options and the services' x-toxrun say of the files and of the runs.
+// The files are those of all targets, the rest is the first one's.
+func (w *watchOptions) loop(targets []*compose.Target, here string) (*watch.Loop, *watch.Tree, error) {
+	t := targets[0]
 	policy, err := watch.ParsePolicy(cmp.Or(w.onBusy, string(t.Config.Watch.OnBusy), "restart"))
 	if err != nil {
 		return nil, nil, usage("--on-busy "+err.Error(), "")
@@ -175,7 +183,14 @@ func (w *watchOptions) loop(t *compose.Target, here string) (*watch.Loop, *watch
 	if w.debounce < 0 || w.poll < 0 {
 		return nil, nil, usage("--debounce and --poll take a time such as 500ms", "")
 	}
-	roots, ignore := watchedPaths(t)
+	var roots, ignore []string
+	for _, t := range targets {
+		paths, patterns := watchedPaths(t)
+		roots = append(roots, paths...)
+		ignore = slices.Concat(ignore, patterns, t.Config.Watch.Ignore)
+	}
+	slices.Sort(roots)
+	roots = slices.Compact(roots)
 	if len(roots) == 0 {
 		return nil, nil, hinted(fmt.Errorf("nothing to watch: container %s has no directory of the project mounted", t.ContainerName),
 			"name paths in x-toxrun.watch.paths")
@@ -183,7 +198,7 @@ func (w *watchOptions) loop(t *compose.Target, here string) (*watch.Loop, *watch
 	tree := &watch.Tree{
 		Roots:    roots,
 		Base:     cmp.Or(t.ProjectDir, here),
-		Ignore:   append(append(ignore, t.Config.Watch.Ignore...), w.ignore...),
+		Ignore:   append(ignore, w.ignore...),
 		Poll:     w.poll,
 		Debounce: cmp.Or(w.debounce, t.Config.Watch.Debounce),
 	}
@@ -219,80 +234,6 @@ func watchedPaths(t *compose.Target) (roots, ignore []string) {
 	return roots, nil
 }
 
-// once does one run, in the container that is there. One that goes away under the
-// run is waited for, and the run begins anew.
-func (w *watching) once(ctx context.Context, batch watch.Batch) error {
-	for {
-		target, err := w.find(ctx)
-		if err != nil {
-			return err
-		}
-		connected := w.connected
-		c, err := untilDone(ctx, func() (*execproxy.Cmd, error) {
-			return w.o.command(connected, target, w.screen, w.what)
-		})
-		if err != nil {
-			w.leave(ctx, target, nil)
-			return err
-		}
-		variable, left := changedVariable(target, batch.Paths(), batch.Count)
-		if left > 0 {
-			w.report.notice(fmt.Sprintf("TOXRUN_CHANGED lacks %d of %d paths", left, batch.Count), "")
-		}
-		c.Env = append(c.Env, variable)
-		if w.report.json != nil {
-			c.Stdout = c.Stderr
-		}
-		begin := time.Now()
-		w.waited = 0
-		c.Spare = w.takeSpare()
-		err = w.run(ctx, c, func() {
-			w.waited = time.Since(begin)
-			w.report.runStarted(batch.Paths(), batch.Count, c.Args, target.ContainerName)
-			w.began = true
-		})
-		gone := w.leave(ctx, target, err)
-		if !gone && ctx.Err() == nil && w.signal() == nil {
-			w.prepare(ctx, c)
-		}
-		if !gone || ctx.Err() != nil || w.signal() != nil {
-			return err
-		}
-		if w.began {
-			w.report.canceled(time.Since(begin) - w.waited)
-		}
-		w.began, w.spent = false, false // the next container may have a shell
-	}
-}
-
-// run runs c when it is its turn, which begins tells, and passes our signals on to it.
-func (w *watching) run(ctx context.Context, c *execproxy.Cmd, begins func()) error {
-	signals := make(chan os.Signal, 4)
-	c.Signals, c.Suspend = signals, w.suspend
-	w.sigs.Lock()
-	w.signals = signals
-	w.sigs.Unlock()
-	defer func() {
-		w.sigs.Lock()
-		w.signals = nil
-		w.sigs.Unlock()
-	}()
-	if w.o.parallel > 0 {
-		place, err := w.o.turn(ctx, received{signals, w.suspend}, c, func(line string) { w.report.notice(line, "") })
-		if err != nil {
-			return err
-		}
-		defer place.Leave()
-	}
-	begins()
-	if timeout := w.o.timeout; timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, timeout, timeoutError(timeout))
-		defer cancel()
-	}
-	return c.Run(ctx)
-}
-
 // event tells what the loop does, and ends it where the user wants that.
 func (w *watching) event(e watch.Event) {
 	switch e.Kind {
@@ -309,21 +250,15 @@ func (w *watching) event(e watch.Event) {
 	case watch.Resumed:
 		w.report.notice("goes on", "")
 	case watch.Ended:
-		began := w.began
-		w.began = false
+		quits := w.signal() != nil // it may have come while a restart was ending the run
 		if e.Cause != nil {
-			if began { // and was not waiting for its container
-				w.report.canceled(e.Took - w.waited)
-			}
-			if w.signal() != nil { // it has come while a restart was ending the run
-				w.quit(errQuit)
-			}
-			break
+			w.tellCanceled()
+		} else if code, ended := w.tellEnded(e.Err, e.Took); ended {
+			w.status = &code
+			w.report.notified(code)
+			quits = quits || code == 0 && w.options.exitPass || code != 0 && w.options.exitFail
 		}
-		code := status(e.Err, w.o.messages(w.std.err))
-		w.status = &code
-		w.report.runEnded(code, e.Took-w.waited)
-		if w.signal() != nil || code == 0 && w.options.exitPass || code != 0 && w.options.exitFail {
+		if quits {
 			w.quit(errQuit)
 		}
 	}

@@ -52,13 +52,12 @@ func (w *watching) pass(sig os.Signal) {
 	defer w.sigs.Unlock()
 	if execproxy.Ends(sig) {
 		w.sig = sig
+		if w.run != nil {
+			w.run.giveUp(errQuit)
+		}
 	}
 	switch {
-	case w.signals != nil:
-		select {
-		case w.signals <- sig:
-		default: // the run has more of them than it can take
-		}
+	case w.run != nil && w.run.signals.pass(sig):
 	case execproxy.Ends(sig):
 		w.quit(errQuit)
 	case execproxy.Suspends(sig):
@@ -66,17 +65,22 @@ func (w *watching) pass(sig os.Signal) {
 	}
 }
 
-// lookAfter is how often a watch looks for its container between two runs.
+// lookAfter is how often a watch looks for its containers between two runs.
 const lookAfter = time.Second
 
-// look says when the container goes away between two runs, and when it is back.
+// look says when a container goes away between two runs, and when it is back.
 func (w *watching) look(ctx context.Context) {
 	ticker := time.NewTicker(lookAfter)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			w.watched.look(ctx)
+			w.mu.Lock()
+			lanes := w.lanes
+			w.mu.Unlock()
+			for _, l := range lanes {
+				l.look(ctx)
+			}
 		case <-ctx.Done():
 			return
 		}

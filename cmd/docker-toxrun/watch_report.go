@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -19,6 +20,15 @@ type watchReport struct {
 
 	clear, notify, color bool
 	screen               io.Writer // of clear and notify: stderr
+
+	container string // that it tells of, where there are several; or empty
+}
+
+// about is the report that tells of one lane of several.
+func (r *watchReport) about(l lane) *watchReport {
+	own := *r
+	own.to, own.container = l.to, l.target.ContainerName
+	return &own
 }
 
 // A watchEvent is one object of --format json. Which fields there are depends on
@@ -44,6 +54,7 @@ func (r *watchReport) emit(e watchEvent, line string) {
 		}
 		return
 	}
+	e.Container = cmp.Or(e.Container, r.container)
 	e.Time = time.Now().Format("2006-01-02T15:04:05.000Z07:00")
 	to := newJSON(r.json) // which makes one Write of it
 	to.SetEscapeHTML(false)
@@ -66,33 +77,57 @@ func (r *watchReport) changed(paths []string, count int) {
 	r.emit(watchEvent{Event: "changed", Paths: paths, Count: count}, "")
 }
 
-// runStarted tells why a run starts: for paths that changed, or none.
-func (r *watchReport) runStarted(paths []string, count int, command []string, container string) {
+// clears makes place for the output of a run, where that is wanted.
+func (r *watchReport) clears() {
 	if r.clear && r.json == nil {
 		_, _ = io.WriteString(r.screen, "\x1b[H\x1b[2J\x1b[3J")
 	}
-	line := "running " + compose.CommandLine(command)
+}
+
+// running says what runs and why: for paths that changed, or none. where is empty for one
+// container.
+func (r *watchReport) running(paths []string, count int, command []string, where string) {
+	if r.json != nil {
+		return
+	}
+	line := "running " + compose.CommandLine(command) + where
 	if count > 0 {
 		line = r.list(paths, count) + " changed: " + line
 	}
-	r.emit(watchEvent{Event: "run-started", Command: command, Container: container}, line)
+	r.to.say(line)
 }
 
-func (r *watchReport) runEnded(status int, took time.Duration) {
+func (r *watchReport) runStarted(command []string, container string) {
+	r.emit(watchEvent{Event: "run-started", Command: command, Container: container}, "")
+}
+
+// runEnded tells of the end of a run in a container; that is empty where it has not come
+// to run in one.
+func (r *watchReport) runEnded(container string, status int, took time.Duration) {
 	milliseconds := took.Milliseconds()
-	r.emit(watchEvent{Event: "run-ended", Status: &status, Milliseconds: &milliseconds}, "")
+	r.emit(watchEvent{Event: "run-ended", Container: container, Status: &status, Milliseconds: &milliseconds}, "")
 	if r.json == nil {
 		r.to.ended(status, took, r.color)
 	}
+}
+
+// notified tells the terminal of the end of a run.
+func (r *watchReport) notified(status int) {
 	if r.notify {
 		fmt.Fprintf(r.screen, "\x1b]9;toxrun: %s\x07\a", verdict(status))
 	}
 }
 
 // canceled tells of a run that was ended to make place for the next, or by key.
-func (r *watchReport) canceled(took time.Duration) {
+func (r *watchReport) canceled(took time.Duration, containers ...string) {
+	if r.json == nil {
+		r.to.say("canceled, " + brief(took))
+		return
+	}
 	milliseconds := took.Milliseconds()
-	r.emit(watchEvent{Event: "run-ended", Text: "canceled", Milliseconds: &milliseconds}, "canceled, "+brief(took))
+	for _, container := range containers {
+		r.emit(watchEvent{Event: "run-ended", Container: container, Text: "canceled", Milliseconds: &milliseconds}, "")
+	}
 }
 
 func (r *watchReport) waiting(why string) {

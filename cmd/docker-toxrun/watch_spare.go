@@ -8,7 +8,7 @@ import (
 	"github.com/toxrun/docker-toxrun/execproxy"
 )
 
-// spares is what a watch has waiting for its next run.
+// spares is what a watch has waiting in a container for the next run there.
 type spares struct {
 	spare  <-chan prepared    // nil: none is under way
 	giveUp context.CancelFunc // ends what is under way
@@ -28,50 +28,51 @@ const comingTime = time.Second
 
 // prepare has a spare for a command such as c, which has ended: to start one while
 // a command runs would delay the report of that one's end by 50 ms (measured).
-func (w *watching) prepare(ctx context.Context, c *execproxy.Cmd) {
-	if c.TTY || w.spent || w.o.noStandby || w.spare != nil {
+func (s *spares) prepare(ctx context.Context, c *execproxy.Cmd) {
+	if c.TTY || s.spent || s.spare != nil {
 		return
 	}
 	ready := make(chan prepared, 1)
-	w.spare = ready
-	ctx, w.giveUp = context.WithTimeout(context.WithoutCancel(ctx), execproxy.PrepareTime)
+	s.spare = ready
+	ctx, s.giveUp = context.WithTimeout(context.WithoutCancel(ctx), execproxy.PrepareTime)
 	go func() {
 		spare, err := c.Prepare(ctx)
 		ready <- prepared{spare, err}
 	}()
 }
 
-// takeSpare returns what was prepared, or nil. Where that is still under way it
-// takes less time than another start would.
-func (w *watching) takeSpare() *execproxy.Spare {
-	if w.spare == nil {
+// take returns what was prepared, or nil. Where that is still under way it takes less
+// time than another start would. Why it is no interpreter is told once.
+func (s *spares) take(told func(why string)) *execproxy.Spare {
+	if s.spare == nil {
 		return nil
 	}
 	var p prepared
 	select {
-	case p = <-w.spare:
+	case p = <-s.spare:
 	case <-time.After(comingTime):
 		return nil // it is for the next run
 	}
-	w.giveUp()
-	w.spare = nil
+	s.giveUp()
+	s.spare = nil
 	// 125 is for what is not the shell's fault: a container that is about to end.
 	start, refused := errors.AsType[*execproxy.StartError](p.err)
-	w.spent = refused && start.Code != 125
-	if p.spare != nil && p.spare.Plain != "" && !w.plain && w.o.verbose {
-		w.plain = true
-		w.report.notice("no preload: "+p.spare.Plain, "")
+	s.spent = refused && start.Code != 125
+	if p.spare != nil && p.spare.Plain != "" && !s.plain {
+		s.plain = true
+		told(p.spare.Plain)
 	}
 	return p.spare
 }
 
-// dropSpare ends the spare that no run will need.
-func (w *watching) dropSpare() {
-	if w.spare == nil {
+// drop ends the spare that no run will need.
+func (s *spares) drop() {
+	if s.spare == nil {
 		return
 	}
-	w.giveUp()
-	if p := <-w.spare; p.spare != nil {
+	s.giveUp()
+	if p := <-s.spare; p.spare != nil {
 		p.spare.Close()
 	}
+	s.spare = nil
 }

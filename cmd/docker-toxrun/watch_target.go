@@ -16,12 +16,11 @@ import (
 	"github.com/toxrun/docker-toxrun/execproxy"
 )
 
-// A watched is the container of a watch, which may stop, restart and be recreated
+// A watched is a container of a watch, which may stop, restart and be recreated
 // meanwhile.
 type watched struct {
-	o      *options
 	engine engine
-	std    stdio
+	lookUp func(context.Context) (*compose.Target, error)
 	report *watchReport
 
 	mu        sync.Mutex
@@ -37,18 +36,28 @@ const waitTime = 500 * time.Millisecond
 // find returns the target, as it is now or, where there is none, as soon as there
 // is one. Errors are those that no waiting mends.
 func (w *watched) find(ctx context.Context) (*compose.Target, error) {
-	for {
+	return untilThere(ctx, func() (*compose.Target, error) {
 		w.mu.Lock()
+		defer w.mu.Unlock()
 		target, err := w.current(ctx)
 		w.busy = err == nil
-		w.mu.Unlock()
+		return target, err
+	})
+}
+
+// untilThere returns what look does, which is called again as long as its error is that
+// something is not there and may come.
+func untilThere[T any](ctx context.Context, look func() (T, error)) (T, error) {
+	for {
+		there, err := look()
 		if _, mends := waits(err); err == nil || !mends {
-			return target, err
+			return there, err
 		}
 		select {
 		case <-time.After(waitTime):
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			var none T
+			return none, context.Cause(ctx)
 		}
 	}
 }
@@ -58,7 +67,7 @@ func (w *watched) current(ctx context.Context) (*compose.Target, error) {
 	if w.target != nil {
 		return w.target, nil
 	}
-	target, err := w.o.refind(ctx, w.engine, w.std)
+	target, err := w.lookUp(ctx)
 	if err == nil {
 		err = w.connect(target)
 	}
@@ -137,6 +146,18 @@ func waits(err error) (why string, mends bool) {
 		return lost.Error(), true
 	}
 	return "", false
+}
+
+// become has the target be the one to run in from now on, and report tell of it.
+func (w *watched) become(target *compose.Target, report *watchReport) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.report = report
+	if w.target != nil && w.target.Container == target.Container {
+		return nil
+	}
+	w.told = ""
+	return w.connect(target)
 }
 
 // connect takes a target as the one to run in.
