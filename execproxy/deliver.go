@@ -75,8 +75,8 @@ func (r *run) deliver(sig os.Signal) {
 			grace = r.StopGrace
 		}
 		for again := true; ; {
-			d.left, d.err = r.script(r.requests, r.token, sig, grace, r.hasBegun())
-			if exit, ok := errors.AsType[*ExitError](d.err); !ok || exit.Code != 3 {
+			d.left, d.err = r.script(r.requests, ask{token: r.token, signal: sig, grace: grace, begun: r.hasBegun()})
+			if exit, ok := errors.AsType[*ExitError](d.err); !ok || exit.Code != notFound {
 				break
 			}
 			now, err := r.inspect(r.requests, r.id)
@@ -95,23 +95,36 @@ func (r *run) deliver(sig os.Signal) {
 	})
 }
 
-// script runs signal.sh for the command with that token, in the container and as
-// the user of c, and returns what it says. Where that does not end well, the processes
-// may be this machine's, and this user's to signal.
-func (c *Cmd) script(ctx context.Context, token string, sig os.Signal, grace time.Duration, begun bool) (string, error) {
-	limit, has := "", ""
-	if grace > 0 {
-		limit = strconv.Itoa(int(grace / (10 * time.Millisecond)))
+// An ask is what signal.sh, or signalHere, is to do.
+type ask struct {
+	token  string
+	signal os.Signal
+	grace  time.Duration // more than 0: the signal is to end the run, which is followed up
+	begun  bool          // the command is known to have; else it is waited for
+	own    bool          // others' processes that have the token are left alone
+}
+
+func flag(set bool) string {
+	if set {
+		return "yes"
 	}
-	if begun {
-		has = "yes"
+	return ""
+}
+
+// script runs signal.sh in the container and as the user of c, and returns what it says.
+// Where that does not end well, the processes may be this machine's, and this user's to
+// signal. That is not tried where others' are to be left alone.
+func (c *Cmd) script(ctx context.Context, a ask) (string, error) {
+	limit := ""
+	if a.grace > 0 {
+		limit = strconv.Itoa(int(a.grace / (10 * time.Millisecond)))
 	}
 	var stdout strings.Builder
 	err := (&Cmd{
 		Engine:     c.Engine,
 		Container:  c.Container,
 		Name:       c.Name,
-		Args:       []string{"sh", "-c", signalScript, "signal.sh", token, signalName(sig), limit, has},
+		Args:       []string{"sh", "-c", signalScript, "signal.sh", a.token, signalName(a.signal), limit, flag(a.begun), flag(a.own)},
 		Dir:        "/", // the command's own may be gone by now
 		User:       c.User,
 		Privileged: c.Privileged, // else its environment can't be read
@@ -122,16 +135,26 @@ func (c *Cmd) script(ctx context.Context, token string, sig os.Signal, grace tim
 		return "", err
 	}
 	exit, _ := errors.AsType[*ExitError](err)
-	waited := exit != nil && exit.Code == 3
-	left, problem := signalHere(ctx, token, sig, grace, begun || waited)
+	if a.own { // seen from here, nobody is
+		return strings.TrimSpace(stdout.String()), err
+	}
+	a.begun = a.begun || exit != nil && exit.Code == notFound
+	left, problem := signalHere(ctx, a)
 	switch {
 	case problem != nil:
 		return strings.TrimSpace(stdout.String()), err
 	case left != "":
-		return left, &ExitError{4}
+		return left, &ExitError{someLeft}
 	}
 	return "", nil
 }
+
+// Exit statuses of signal.sh.
+const (
+	notFound   = 3 // no process was
+	someLeft   = 4 // which could not be ended
+	othersLeft = 5 // which were not asked to end
+)
 
 // errNotHere is a run of which no process is to be seen on this machine.
 var errNotHere = errors.New("the command is not on this machine")
@@ -139,18 +162,28 @@ var errNotHere = errors.New("the command is not on this machine")
 // Reap ends a command such as c, with that token, whose client is gone: StopSignal or
 // SIGTERM, then SIGKILL after StopGrace. It returns nil when nothing of it is left, also
 // where there was nothing to begin with.
-func (c *Cmd) Reap(ctx context.Context, token string) error {
-	var ask os.Signal = syscall.SIGTERM
+func (c *Cmd) Reap(ctx context.Context, token string) error { return c.reap(ctx, token, false) }
+
+// Cancel is Reap for a token that Runs has shown, which anybody in the container may have
+// given to a process of their own. It ends what is the user's of c, and what that has
+// started; the error is an [OthersError] where there is more.
+func (c *Cmd) Cancel(ctx context.Context, token string) error { return c.reap(ctx, token, true) }
+
+func (c *Cmd) reap(ctx context.Context, token string, own bool) error {
+	a := ask{token: token, signal: syscall.SIGTERM, grace: cmp.Or(c.StopGrace, defaultGrace), begun: true, own: own}
 	if c.StopSignal != nil {
-		ask = c.StopSignal
+		a.signal = c.StopSignal
 	}
-	left, err := c.script(ctx, token, ask, cmp.Or(c.StopGrace, defaultGrace), true)
-	exit, ok := errors.AsType[*ExitError](err)
-	switch {
-	case ok && exit.Code == 3:
-		return nil
-	case ok && exit.Code == 4:
-		return fmt.Errorf("still running in container %s: process %s", c.Name, left)
+	left, err := c.script(ctx, a)
+	if exit, ok := errors.AsType[*ExitError](err); ok {
+		switch exit.Code {
+		case notFound:
+			return nil
+		case someLeft:
+			return fmt.Errorf("still running in container %s: process %s", c.Name, left)
+		case othersLeft:
+			return &OthersError{Container: c.Name, PIDs: left}
+		}
 	}
 	return err
 }
@@ -160,8 +193,8 @@ const nothing = syscall.Signal(0)
 
 // Alive tells whether anything is left of a command such as c, with that token.
 func (c *Cmd) Alive(ctx context.Context, token string) (bool, error) {
-	_, err := c.script(ctx, token, nothing, 0, true)
-	if exit, ok := errors.AsType[*ExitError](err); ok && exit.Code == 3 {
+	_, err := c.script(ctx, ask{token: token, signal: nothing, begun: true})
+	if exit, ok := errors.AsType[*ExitError](err); ok && exit.Code == notFound {
 		return false, nil
 	}
 	return err == nil, err
@@ -203,9 +236,9 @@ func (r *run) problem(d delivery) string {
 		return fmt.Sprintf("container %s is paused: the command is frozen inside and goes on after docker unpause %s", r.Name, r.Name)
 	case errors.As(d.err, &gone):
 		return "" // and so is the command; the run is about to end
-	case errors.As(d.err, &exit) && exit.Code == 4:
+	case errors.As(d.err, &exit) && exit.Code == someLeft:
 		return fmt.Sprintf("still running in container %s: process %s", r.Name, d.left)
-	case errors.As(d.err, &exit) && exit.Code == 3:
+	case errors.As(d.err, &exit) && exit.Code == notFound:
 		return fmt.Sprintf("the command was not found among the processes of container %s: it may still be running", r.Name)
 	case errors.Is(d.err, context.Canceled):
 		return ""

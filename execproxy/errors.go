@@ -70,6 +70,17 @@ func (e *SignalError) Error() string {
 	return e.Cause
 }
 
+// An OthersError is processes that have a run's token, but are other users' than the one
+// who has asked for its end: they were left alone.
+type OthersError struct {
+	Container string
+	PIDs      string // in the container, or as the text says; with spaces between
+}
+
+func (e *OthersError) Error() string {
+	return fmt.Sprintf("left alone in container %s, since it is another user's: process %s", e.Container, e.PIDs)
+}
+
 // An OutputError is a receiver of output that failed for another reason than
 // that it went away, such as a full disk. The command was ended.
 type OutputError struct {

@@ -33,33 +33,31 @@ type member struct {
 
 func (m member) leads() bool { return m.session == m.pid }
 
-// signalHere sends sig to the run with that token, as signal.sh does and where that could
-// not: the container has no shell, or no room for another process. With a grace the signal
-// is to end the run, which is followed up until nothing is left of it; left are the PIDs of
-// what can't be ended. A command that is not known to have begun may be about to, and is
-// waited for. The error is errNotHere where no such process is to be seen.
-func signalHere(ctx context.Context, token string, sig os.Signal, grace time.Duration, begun bool) (left string, err error) {
-	number, ok := sig.(syscall.Signal)
+// signalHere does what signal.sh does, where that could not: the container has no shell,
+// or no room for another process. left are the PIDs of what can't be ended. The error is
+// errNotHere where no such process is to be seen.
+func signalHere(ctx context.Context, a ask) (left string, err error) {
+	number, ok := a.signal.(syscall.Signal)
 	if !ok {
 		return "", errNotHere
 	}
-	if Suspends(sig) {
+	if Suspends(a.signal) {
 		number = syscall.SIGSTOP
 	}
-	f := &family{token: token, sessions: map[int]bool{}}
+	f := &family{token: a.token, sessions: map[int]bool{}}
 	members := f.members()
 	for limit := time.Now().Add(beginTime); len(members) == 0; members = f.members() {
-		if begun || ctx.Err() != nil || time.Now().After(limit) {
+		if a.begun || ctx.Err() != nil || time.Now().After(limit) {
 			return "", errNotHere
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	// The Engine starts each command in a session of its own, the first of the run's.
 	leader := slices.MinFunc(members, func(a, b member) int { return a.session - b.session }).session
-	if err := send(members, number, grace > 0); err != nil || grace == 0 {
+	if err := send(members, number, a.grace > 0); err != nil || a.grace == 0 {
 		return "", err
 	}
-	end := time.Now().Add(grace)
+	end := time.Now().Add(a.grace)
 	orphaned := end
 	for members = f.members(); len(members) > 0; members = f.members() {
 		now := time.Now()

@@ -39,7 +39,7 @@ func TestNobodyElseIsSignaled(t *testing.T) {
 		tokenVariable + "=" + token + "x", tokenVariable + "=" + token[1:], "X" + tokenVariable + "=" + token, tokenVariable + "=",
 	} {
 		pid := bystander(t, env)
-		left, err := signalHere(t.Context(), token, syscall.SIGKILL, time.Hour, true)
+		left, err := signalHere(t.Context(), ask{token: token, signal: syscall.SIGKILL, grace: time.Hour, begun: true})
 		if left != "" || err != errNotHere {
 			t.Errorf("%s: signalHere() = %q, %v", env, left, err)
 		}
@@ -70,7 +70,7 @@ func TestSessionOfOthersIsLeftAlone(t *testing.T) {
 	if _, err := fmt.Fscan(out, &child); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := signalHere(t.Context(), token, syscall.SIGTERM, time.Hour, false); left != "" || err != nil {
+	if left, err := signalHere(t.Context(), ask{token: token, signal: syscall.SIGTERM, grace: time.Hour}); left != "" || err != nil {
 		t.Errorf("signalHere() = %q, %v", left, err)
 	}
 	if runs(child) {

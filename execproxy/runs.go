@@ -32,7 +32,7 @@ type RunInfo struct {
 // runs of all clients, also of those that are gone.
 //
 // Anybody in there may have a variable that looks like a run's. What counts is a process
-// of the user of c, or one that the Engine itself has started.
+// of the user of c.
 //
 // The error is a [StartError] where the container has no shell, else one of Run's.
 func (c *Cmd) Runs(ctx context.Context) ([]RunInfo, error) {
@@ -59,9 +59,9 @@ type carrier struct {
 	args, environ []string
 	own           bool // it is of the user who asks
 
-	pid, parent int
-	name        string // as ps has it
-	started     int    // in ticks since the machine was started
+	pid     int
+	name    string // as ps has it
+	started int    // in ticks since the machine was started
 }
 
 // ticks of /proc are hundredths of a second on every Linux (USER_HZ).
@@ -115,7 +115,7 @@ func readRuns(text string) ([]RunInfo, error) {
 		first := slices.MinFunc(processes, func(a, b *carrier) int {
 			return cmp.Or(cmp.Compare(a.started, b.started), cmp.Compare(a.pid, b.pid))
 		})
-		if first.tool() || !slices.ContainsFunc(processes, (*carrier).counts) {
+		if first.tool() || !slices.ContainsFunc(processes, func(p *carrier) bool { return p.own }) {
 			continue
 		}
 		info := RunInfo{
@@ -134,7 +134,7 @@ func readRuns(text string) ([]RunInfo, error) {
 }
 
 // read reads the stat: the PID, the name in brackets, which may hold anything, and from
-// there the 2nd is the parent and the 20th the start (proc_pid_stat(5)).
+// there the 20th is the start (proc_pid_stat(5)).
 func (p *carrier) read() (err error) {
 	open, end := strings.IndexByte(p.stat, '('), strings.LastIndexByte(p.stat, ')')
 	if open < 0 || end < open {
@@ -146,9 +146,6 @@ func (p *carrier) read() (err error) {
 	}
 	p.name = p.stat[open+1 : end]
 	if p.pid, err = strconv.Atoi(strings.TrimSpace(p.stat[:open])); err != nil {
-		return err
-	}
-	if p.parent, err = strconv.Atoi(rest[1]); err != nil {
 		return err
 	}
 	p.started, err = strconv.Atoi(rest[19])
@@ -163,10 +160,6 @@ func (p *carrier) variable(key string) string {
 	}
 	return ""
 }
-
-// counts tells whether the process is really a run's: what the Engine starts has its
-// parent outside of the container.
-func (p *carrier) counts() bool { return p.own || p.parent == 0 }
 
 // tool tells whether the process is one of ours: a spare that has not become a command,
 // or a script that looks or signals.

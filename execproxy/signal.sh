@@ -1,4 +1,4 @@
-# signal.sh TOKEN SIGNAL GRACE BEGUN
+# signal.sh TOKEN SIGNAL GRACE BEGUN OWN
 #
 # Sends SIGNAL to every process of one run, in the container, as the run's own
 # user. The run is: the processes whose environment has TOXRUN_RUN=TOKEN, all
@@ -11,13 +11,16 @@
 # all that is there after GRACE gets KILL. The script ends when nothing is left.
 # Unless it is known to have BEGUN, the command may be about to, and is waited for.
 #
+# Anybody in the container may have the variable. With OWN, only a process of the
+# script's own user makes others the run's.
+#
 # Exit status: 0 done; 3 no such process was found; 4 some could not be ended,
-# their PIDs are on stdout.
+# their PIDs are on stdout; 5 done, but for those of others, likewise.
 #
 # Any POSIX sh will do. grep is used where there is one that takes -z, since
 # sh alone reads an environment byte by byte.
 
-token=$1 signal=$2 grace=$3 begun=$4
+token=$1 signal=$2 grace=$3 begun=$4 own=$5
 sessions=' ' # of the run, remembered after their leaders are gone
 leader=      # the process the Engine has started
 
@@ -44,12 +47,14 @@ carriers() {
 	done 2>/dev/null
 }
 
-# scan sets pids, groups and stopped groups to what is alive of the run.
+# scan sets pids, groups and stopped groups to what is alive of the run, and others to
+# what may be other users'.
 scan() {
-	pids=' ' groups=' ' stopped=' ' found=' ' table=
+	pids=' ' groups=' ' stopped=' ' found=' ' others=' ' table=
 	for file in $(carriers); do
-		file=${file#/proc/}
-		found="$found${file%/environ} "
+		pid=${file#/proc/}
+		pid=${pid%/environ}
+		if [ -z "$own" ] || [ -O "$file" ]; then found="$found$pid "; else others="$others$pid "; fi
 	done
 	[ "$found$sessions" != '  ' ] || return
 	for dir in /proc/[0-9]*; do
@@ -92,6 +97,7 @@ clock
 until=$((now + 200))
 scan
 while [ "$pids" = ' ' ]; do
+	[ "$others" = ' ' ] || { echo $others; exit 5; }
 	[ -z "$begun" ] && [ "$now" -lt "$until" ] || exit 3
 	pause
 	clock
@@ -121,3 +127,4 @@ while scan; [ "$pids" != ' ' ]; do
 	fi
 	pause
 done
+[ "$others" = ' ' ] || { echo $others; exit 5; }

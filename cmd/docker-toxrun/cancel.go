@@ -11,6 +11,8 @@ import (
 
 	"github.com/moby/sys/signal"
 	"github.com/spf13/cobra"
+
+	"github.com/toxrun/docker-toxrun/execproxy"
 )
 
 func newCancel(o *options, std stdio) *cobra.Command {
@@ -68,16 +70,19 @@ func (o *options) cancelRuns(ctx context.Context, std stdio, names []string, ask
 		all.Go(func() {
 			c := *r.in
 			c.StopSignal = ask
-			errs[i] = c.Reap(ctx, r.Run)
+			errs[i] = c.Cancel(ctx, r.Run)
 		})
 	}
 	all.Wait()
 	for i, r := range chosen {
 		if errs[i] == nil {
 			_, errs[i] = fmt.Fprintln(std.out, visible(r.Run))
-		} else {
-			errs[i] = fmt.Errorf("run %s: %w", r.Run, errs[i])
+			continue
 		}
+		if _, others := errors.AsType[*execproxy.OthersError](errs[i]); others {
+			errs[i] = hinted(errs[i], "docker toxrun cancel -u USER, as that user")
+		}
+		errs[i] = fmt.Errorf("run %s: %w", r.Run, errs[i])
 	}
 	return errors.Join(errs...)
 }
