@@ -144,7 +144,7 @@ func (c *Cmd) script(ctx context.Context, a ask) (string, error) {
 	case problem != nil:
 		return strings.TrimSpace(stdout.String()), err
 	case left != "":
-		return left, &ExitError{someLeft}
+		return left, &ExitError{Code: someLeft}
 	}
 	return "", nil
 }

@@ -1,6 +1,7 @@
 package execproxy
 
 import (
+	"errors"
 	"fmt"
 	"os"
 )
@@ -10,6 +11,8 @@ type ExitError struct {
 	// Code is 1 to 255. The Engine reports a command that signal N has killed
 	// as 128+N, as a shell does.
 	Code int
+
+	died bool // with its container
 }
 
 func (e *ExitError) Error() string { return fmt.Sprintf("exit status %d", e.Code) }
@@ -50,10 +53,20 @@ func (e *GoneError) Unwrap() error { return e.Err }
 type LostError struct {
 	Cause string // for a person
 	Err   error  // nil where the Engine answered
+
+	died bool // with its container
 }
 
 func (e *LostError) Error() string { return e.Cause }
 func (e *LostError) Unwrap() error { return e.Err }
+
+// Died tells whether err, of Run, is that the command has died with its container, which
+// may be running again by now.
+func Died(err error) bool {
+	exit, _ := errors.AsType[*ExitError](err)
+	lost, _ := errors.AsType[*LostError](err)
+	return exit != nil && exit.died || lost != nil && lost.died
+}
 
 // A SignalError is a run that a signal has ended without the command's own
 // status: it came before the command had started, the command could not be

@@ -13,6 +13,7 @@ type exit struct {
 	code  int
 	err   error
 	alive bool // it has not ended, it was lost sight of
+	died  bool // with its container
 }
 
 // ended asks for the command's status after its output has ended with end.
@@ -32,19 +33,17 @@ func (r *run) ended(end error, began string, signaled bool) exit {
 	for pause := time.Millisecond; ; pause = min(2*pause, brokenTime/8) {
 		now, err := r.inspect(r.requests, r.id)
 		if err == nil && !now.running && !now.unknown {
-			if now.code == 128+int(syscall.SIGKILL) && !signaled {
-				r.killed(began)
-			}
+			died := now.code == 128+int(syscall.SIGKILL) && !signaled && r.killed(began)
 			if end != nil {
 				return exit{err: broke(end)}
 			}
-			return exit{code: now.code}
+			return exit{code: now.code, died: died}
 		}
 		if err != nil || time.Now().After(deadline) {
 			condition, _, problem := r.condition(r.requests, began)
 			switch {
 			case condition > paused:
-				return exit{err: &LostError{Cause: r.fate(condition), Err: problem}}
+				return exit{err: r.lost(condition, problem)}
 			case now.unknown:
 				return exit{err: &LostError{Cause: "the command has ended, and the engine names no exit status for it", Err: ErrNoStatus}}
 			case err != nil:
@@ -73,18 +72,19 @@ func broke(end error) error {
 	return &LostError{Cause: fmt.Sprintf("the connection to the engine broke (%v): output is missing", end), Err: end}
 }
 
-// killed tells whether the command died with its container. The Engine learns of
+// killed tells, the user too, whether the command died with its container. The Engine learns of
 // the command's end first, so the container gets a moment to be told dead.
-func (r *run) killed(began string) {
+func (r *run) killed(began string) bool {
 	for deadline := time.Now().Add(deathTime); time.Now().Before(deadline); time.Sleep(deathTime / 100) {
 		switch now, _, err := r.condition(r.requests, began); {
 		case err != nil:
-			return
+			return false
 		case now > paused:
 			r.notice(r.fate(now))
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // deathTime is how much later than a command's end the Engine may learn that its

@@ -176,5 +176,5 @@ func (c *Cmd) fate(now condition) string {
 
 // lost is the error for a command whose container or Engine went away.
 func (c *Cmd) lost(now condition, err error) error {
-	return &LostError{Cause: c.fate(now), Err: err}
+	return &LostError{Cause: c.fate(now), Err: err, died: now > paused && now != unknown}
 }

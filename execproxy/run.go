@@ -176,7 +176,7 @@ func (r *run) wait(ctx context.Context) error {
 			}
 		case <-lost:
 			if lost = nil; r.exit == nil {
-				return &LostError{Cause: r.fate(r.container.condition), Err: r.container.err}
+				return r.lost(r.container.condition, r.container.err)
 			}
 		case p := <-r.panics:
 			panic(p)
@@ -196,7 +196,7 @@ func (r *run) result(err error) error {
 	case r.exit.err != nil:
 		err = r.exit.err
 	case r.exit.code != 0:
-		err = &ExitError{r.exit.code}
+		err = &ExitError{Code: r.exit.code, died: r.exit.died}
 	}
 	if err == errAsleep && len(r.taken) > 0 {
 		err = &SignalError{Signal: r.taken[0]}

@@ -86,9 +86,9 @@ func TestCancelLeavesOtherUsersAlone(t *testing.T) {
 		alone := 0
 		for _, p := range e.Processes(t, token) {
 			switch {
-			case p.Contains("1"+token), p.Contains("2"+token):
+			case p.Contains("1" + token), p.Contains("2" + token):
 				t.Errorf("left of the run: %q", p.Args)
-			case p.Contains("3"+token), p.Contains("4"+token):
+			case p.Contains("3" + token), p.Contains("4" + token):
 				alone++
 			}
 		}

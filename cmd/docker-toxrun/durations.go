@@ -30,8 +30,8 @@ func openDurations(p plan) *durations {
 	sum := sha256.Sum256([]byte(strings.Join([]string{p.engine.host, t.Project, t.Service, t.ProjectDir, p.what.args(t.Config)[0]}, "\x00")))
 	// Finder removes what ends so when it is a month old.
 	d.file = filepath.Join(dir, "durations-"+hex.EncodeToString(sum[:16])+".json")
-	if text, err := os.ReadFile(d.file); err == nil {
-		_ = json.Unmarshal(text, &d.Milliseconds) // damaged: as none
+	if text, err := os.ReadFile(d.file); err == nil && (json.Unmarshal(text, &d.Milliseconds) != nil || d.Milliseconds == nil) {
+		d.Milliseconds = map[string]int64{} // damaged
 	}
 	return d
 }

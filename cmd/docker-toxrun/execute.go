@@ -271,6 +271,9 @@ func (o *options) run(ctx context.Context, e engine, l lane, what command) error
 		}
 		defer place.Leave()
 	}
+	if l.begins != nil {
+		l.begins()
+	}
 	if o.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, timeoutError(o.timeout))

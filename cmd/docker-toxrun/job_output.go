@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -27,15 +28,16 @@ type jobOutput struct {
 	line func(string)   // is told of the last line that is not empty; nil: nobody is
 }
 
-func newJobOutput(logs, name string) (*jobOutput, error) {
+// newJobOutput has what goes to --logs in the file log, if any.
+func newJobOutput(log string) (*jobOutput, error) {
 	kept, err := os.CreateTemp("", "docker-toxrun-*.output")
 	if err != nil {
 		return nil, err
 	}
 	_ = os.Remove(kept.Name()) // on Windows when it is closed
 	o := &jobOutput{kept: kept, to: bufio.NewWriterSize(kept, 64<<10)}
-	if logs != "" {
-		file, err := os.Create(filepath.Join(logs, fileName(name)+".log"))
+	if log != "" {
+		file, err := os.Create(log)
 		if err != nil {
 			o.close()
 			return nil, err
@@ -45,8 +47,27 @@ func newJobOutput(logs, name string) (*jobOutput, error) {
 	return o, nil
 }
 
-// fileName is name without what means something in a path.
+// logFiles are the files of jobs in a directory, which differ also where file systems make
+// no difference between large and small letters.
+func logFiles(dir string, jobs []splitJob) map[string]string {
+	files, taken := map[string]string{}, map[string]bool{}
+	for _, j := range jobs {
+		name := fileName(j.name)
+		for n := 2; taken[strings.ToLower(name)]; n++ {
+			name = fmt.Sprintf("%s-%d", fileName(j.name), n)
+		}
+		taken[strings.ToLower(name)] = true
+		files[j.name] = filepath.Join(dir, name+".log")
+	}
+	return files
+}
+
+// fileName is name without what means something in a path, and not too long for one.
 func fileName(name string) string {
+	const limit = 200 // bytes; file systems have 255
+	if len(name) > limit {
+		name = strings.ToValidUTF8(name[:limit], "")
+	}
 	safe := strings.Map(func(r rune) rune {
 		if r < ' ' || strings.ContainsRune(`/\\:*?"<>|`, r) {
 			return '_'
@@ -156,9 +177,11 @@ func (e *ended) Write(p []byte) (int, error) {
 	if whole == 0 {
 		return len(p), nil
 	}
-	_, err := e.Writer.Write(e.begun[:whole])
+	if _, err := e.Writer.Write(e.begun[:whole]); err != nil {
+		return 0, err
+	}
 	e.begun = append(e.begun[:0], e.begun[whole:]...)
-	return len(p), err
+	return len(p), nil
 }
 
 // end ends the last line.

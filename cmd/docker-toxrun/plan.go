@@ -52,6 +52,7 @@ type lane struct {
 	out, err io.Writer
 	to       messages // about it
 	received received
+	begins   func() // is called when it is the command's turn; nil: nothing is
 }
 
 // end ends the last line of each output, where there are several lanes.
@@ -128,6 +129,9 @@ func (o *options) runEach(ctx context.Context, p plan, screen *terminal, receive
 // nothing is to be drawn.
 func (t *terminal) rowsFor(o *options) int {
 	fd := int(t.std.err.Fd())
+	if info, err := t.std.out.Stat(); err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0 {
+		return 0 // what reads it may write to the same terminal
+	}
 	if o.quiet || os.Getenv("TERM") == "dumb" || !term.IsTerminal(fd) {
 		return 0
 	}

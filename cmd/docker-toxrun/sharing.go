@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/toxrun/docker-toxrun/execproxy"
@@ -13,6 +14,7 @@ type sharing struct {
 	suspend func()
 	stop    func()
 	ending  <-chan struct{} // closed with the first signal that ends commands
+	ended   os.Signal       // that signal, once ending is closed
 
 	mu      sync.Mutex
 	goOn    *sync.Cond
@@ -38,13 +40,13 @@ func share(from received, each []lane) *sharing {
 	s := newSharing(from.suspend, each)
 	done, ending := make(chan struct{}), make(chan struct{})
 	s.stop, s.ending = sync.OnceFunc(func() { close(done) }), ending
-	end := sync.OnceFunc(func() { close(ending) })
 	go func() {
 		for {
 			select {
 			case sig := <-from.signals:
-				if execproxy.Ends(sig) {
-					end()
+				if execproxy.Ends(sig) && s.ended == nil {
+					s.ended = sig
+					close(ending)
 				}
 				s.pass(sig)
 			case <-done:
@@ -71,6 +73,13 @@ func (s *sharing) pass(sig os.Signal) (any bool) {
 		}
 	}
 	return any
+}
+
+// busy tells whether a command runs in any lane.
+func (s *sharing) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.lanes, func(to chan os.Signal) bool { return to != nil })
 }
 
 // enter is for a lane in which a command begins.

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -70,6 +73,10 @@ func (o *options) jobs(ctx context.Context, e engine, l lane, args []string) ([]
 			}
 			return filled
 		})
+	}
+	if !slices.ContainsFunc(args, func(arg string) bool { return path.Base(arg) == "tox" }) {
+		return nil, usage(fmt.Sprintf("--split: %s is not tox, whose environments would be dealt", compose.CommandLine(args)),
+			"words for any command: --split --each 'a b' exec COMMAND {}")
 	}
 	at, names := environments(args)
 	if len(at.at) == 0 {
@@ -167,6 +174,7 @@ type splitting struct {
 	out     *lanes.Lines
 	err     *lanes.Lines
 	args    map[string][]string // by the job's name
+	logs    map[string]string   // likewise; empty without --logs
 	color   bool
 	table   *lanes.Table // nil where stderr is no terminal
 }
@@ -187,10 +195,29 @@ func (o *options) runSplit(ctx context.Context, p plan, screen *terminal, receiv
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return err
 		}
+		s.logs = logFiles(dir, jobs)
+	}
+	report, err := openReport(o.split.report)
+	if err != nil {
+		return err
+	}
+	defer report.Close()
+	memory := openDurations(p)
+	var list []lanes.Job
+	for _, j := range jobs {
+		s.args[j.name] = j.args
+		list = append(list, lanes.Job{Name: j.name, Last: memory.last(j.name)})
+	}
+	began := time.Now()
+	stopDrawing := func() {}
+	if rows := screen.rowsFor(o); rows > 0 {
+		s.table = lanes.NewTable(screen.std.err, rows, list, len(s.lanes))
+		s.err.Through(s.table)
+		stopDrawing = s.redraws(screen)
+		received.suspend = s.suspends(received.suspend, screen)
 	}
 	s.signals = share(received, s.lanes)
 	defer s.signals.stop()
-	memory := openDurations(p)
 	dealer := lanes.Dealer{
 		Run: s.run, Changed: s.changed, Stop: s.signals.ending,
 		Retries: o.split.retries, FailFast: o.split.failFast,
@@ -198,25 +225,13 @@ func (o *options) runSplit(ctx context.Context, p plan, screen *terminal, receiv
 	for _, l := range s.lanes {
 		dealer.Lanes = append(dealer.Lanes, l.name)
 	}
-	var list []lanes.Job
-	for _, j := range jobs {
-		s.args[j.name] = j.args
-		list = append(list, lanes.Job{Name: j.name, Last: memory.last(j.name)})
-	}
-	began := time.Now()
-	if rows := screen.rowsFor(o); rows > 0 {
-		s.table = lanes.NewTable(screen.std.err, rows, list, len(s.lanes))
-		s.err.Through(s.table)
-	}
 	outcomes := dealer.Deal(ctx, list)
-	if s.table != nil {
-		s.table.Close()
-	}
+	stopDrawing()
 	took := time.Since(began)
 	memory.keep(outcomes)
 	worst := s.sum(outcomes, took)
-	if o.split.report != "" {
-		if err := newSplitReport(began, took, worst, outcomes).write(o.split.report); err != nil {
+	if report != nil {
+		if err := newSplitReport(began, took, worst, outcomes).write(report); err != nil {
 			return err
 		}
 	}
@@ -226,15 +241,50 @@ func (o *options) runSplit(ctx context.Context, p plan, screen *terminal, receiv
 	return &execproxy.ExitError{Code: worst}
 }
 
-// run does a job in a lane, and shows its output when it has failed.
-func (s *splitting) run(ctx context.Context, job lanes.Job, at int) (code int, lost bool) {
+// suspends is suspend, without the table meanwhile: the terminal is the shell's.
+func (s *splitting) suspends(suspend func(), screen *terminal) func() {
+	return func() {
+		s.table.Clear()
+		suspend()
+		s.table.Draw(screen.rowsFor(s.o))
+	}
+}
+
+// redraws draws the table anew when the terminal has more or less rows. stop takes it
+// away.
+func (s *splitting) redraws(screen *terminal) (stop func()) {
+	sizes, stopped := screen.resizes()
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-sizes:
+				if rows := screen.rowsFor(s.o); rows > 0 && rows != s.table.Rows() {
+					s.table.Draw(rows)
+				}
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+		stopped()
+		s.table.Clear()
+	}
+}
+
+// run does a job in a lane, and shows its output when it has failed by itself.
+func (s *splitting) run(ctx context.Context, job lanes.Job, at int, begins func()) lanes.End {
 	s.signals.enter(at)
 	defer s.signals.leave(at)
 	l := s.lanes[at]
-	l.to.about = job.Name
-	output, err := newJobOutput(s.o.split.logs, job.Name)
+	l.to.about, l.begins = job.Name, begins
+	output, err := newJobOutput(s.logs[job.Name])
 	if err != nil {
-		return status(err, l.to), false
+		return lanes.End{Status: status(err, l.to)}
 	}
 	defer output.close()
 	if s.table != nil {
@@ -243,13 +293,30 @@ func (s *splitting) run(ctx context.Context, job lanes.Job, at int) (code int, l
 	l.out, l.err = output.stream(0), output.stream(1)
 	args := s.args[job.Name]
 	err = s.o.run(ctx, s.plan.engine, l, command{args: func(compose.Config) []string { return args }, queued: s.plan.what.queued, env: s.plan.what.env})
-	code = status(err, l.to)
-	if code != 0 || s.o.verbose {
+	if _, gone := errors.AsType[*execproxy.GoneError](err); gone {
+		l.to.say(err.Error())
+		return lanes.End{Gone: true, Unbegun: true}
+	}
+	code := status(err, l.to)
+	if code != 0 && !s.canceled(ctx) || s.o.verbose {
 		if problem := output.replay(s.out, s.err); problem != nil && code == 0 {
 			code = status(problem, l.to)
 		}
 	}
-	return code, code != 0 && !s.plan.engine.runs(context.WithoutCancel(ctx), l.target)
+	end := lanes.End{Status: code}
+	end.Gone = code != 0 && !s.plan.engine.runs(context.WithoutCancel(ctx), l.target)
+	end.Lost = end.Gone || execproxy.Died(err)
+	return end
+}
+
+// canceled tells whether all that still runs was to end.
+func (s *splitting) canceled(ctx context.Context) bool {
+	select {
+	case <-s.signals.ending:
+		return true
+	default:
+		return ctx.Err() != nil
+	}
 }
 
 // changed tells of a job's end.
@@ -263,13 +330,29 @@ func (s *splitting) changed(o lanes.Outcome) {
 	case lanes.Ended:
 		to.ended(o.Status, o.Took, s.color)
 	case lanes.Lost:
-		to.say(fmt.Sprintf("lost with its container (%s)", o.Lane))
+		again := ""
+		if o.Tries <= s.o.split.retries {
+			again = "; to run again"
+		}
+		to.say(fmt.Sprintf("lost with its container (%s)%s", o.Lane, again))
+	case lanes.Canceled:
+		to.say("canceled, " + brief(o.Took))
+	}
+}
+
+// signaled is the status of a signal that has ended the run, or 0.
+func (s *splitting) signaled() int {
+	select {
+	case <-s.signals.ending:
+		return status(&execproxy.SignalError{Signal: s.signals.ended}, s.lanes[0].to)
+	default:
+		return 0
 	}
 }
 
 // sum tells of the whole, and returns the highest status.
 func (s *splitting) sum(outcomes []lanes.Outcome, took time.Duration) (worst int) {
-	var failed, lost, left []string
+	var failed, lost, canceled, left []string
 	passed := 0
 	for _, o := range outcomes {
 		switch {
@@ -281,16 +364,20 @@ func (s *splitting) sum(outcomes []lanes.Outcome, took time.Duration) (worst int
 		case o.State == lanes.Lost:
 			lost = append(lost, o.Job)
 			worst = max(worst, statusFailed)
+		case o.State == lanes.Canceled:
+			canceled = append(canceled, o.Job)
 		default:
 			left = append(left, o.Job)
-			worst = max(worst, statusFailed)
 		}
+	}
+	if len(canceled)+len(left) > 0 {
+		worst = cmp.Or(s.signaled(), worst, statusFailed)
 	}
 	text := fmt.Sprintf("%d of %d passed in %s", passed, len(outcomes), brief(took))
 	for _, group := range []struct {
 		what string
 		jobs []string
-	}{{"failed", failed}, {"lost", lost}, {"not begun", left}} {
+	}{{"failed", failed}, {"lost", lost}, {"canceled", canceled}, {"not begun", left}} {
 		if len(group.jobs) > 0 {
 			text += fmt.Sprintf("; %s: %s", group.what, strings.Join(group.jobs, ", "))
 		}

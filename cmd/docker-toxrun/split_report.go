@@ -21,7 +21,7 @@ type splitReport struct {
 
 type jobReport struct {
 	Name         string `json:"name"`
-	State        string `json:"state"`          // ended, lost, waiting: not begun
+	State        string `json:"state"`          // ended, lost, canceled, waiting: not begun
 	Lane         string `json:"lane,omitempty"` // SERVICE-N
 	Status       *int   `json:"status,omitempty"`
 	Began        string `json:"began,omitempty"`
@@ -46,17 +46,34 @@ func newSplitReport(began time.Time, took time.Duration, status int, outcomes []
 	return r
 }
 
+// openReport opens the file of --report, which keeps what is in it until there is a
+// report. Without a name it is nil.
+func openReport(name string) (*os.File, error) {
+	if name == "" {
+		return nil, nil
+	}
+	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666)
+}
+
 // write writes JSON or, to a file whose name ends in .xml, JUnit's XML.
-func (r splitReport) write(file string) error {
+func (r splitReport) write(file *os.File) error {
 	text, err := json.MarshalIndent(r, "", "  ")
-	if strings.HasSuffix(strings.ToLower(file), ".xml") {
+	if strings.HasSuffix(strings.ToLower(file.Name()), ".xml") {
 		text, err = xml.MarshalIndent(r.junit(), "", "  ")
 		text = append([]byte(xml.Header), text...)
 	}
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, append(text, '\n'), 0o666)
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+		if err := file.Truncate(0); err != nil {
+			return err
+		}
+	}
+	if _, err := file.Write(append(text, '\n')); err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // The elements of JUnit's XML that its readers agree on.
@@ -97,6 +114,9 @@ func (r splitReport) junit() junitSuites {
 		case j.State == lanes.Waiting.String():
 			suite.Skipped++
 			c.Skipped = &junitProblem{"not begun"}
+		case j.State == lanes.Canceled.String():
+			suite.Skipped++
+			c.Skipped = &junitProblem{"canceled"}
 		case j.Status == nil:
 			suite.Errors++
 			c.Error = &junitProblem{"lost with its container"}

@@ -35,3 +35,23 @@ func TestFileNames(t *testing.T) {
 		}
 	}
 }
+
+// Each job has a file of its own.
+func TestLogFiles(t *testing.T) {
+	var jobs []splitJob
+	for _, name := range []string{"a/b", "a_b", "A:b", strings.Repeat("界", 200), strings.Repeat("界", 201)} {
+		jobs = append(jobs, splitJob{name: name})
+	}
+	files := logFiles("dir", jobs)
+	seen := map[string]bool{}
+	for name, file := range files {
+		base := strings.TrimPrefix(file, "dir/")
+		if seen[strings.ToLower(file)] || len(base) > 255 || strings.Contains(base, "/") {
+			t.Errorf("%q has %q of %q", name, file, files)
+		}
+		seen[strings.ToLower(file)] = true
+	}
+	if len(seen) != len(jobs) || files["a/b"] != "dir/a_b.log" || files["a_b"] != "dir/a_b-2.log" {
+		t.Errorf("%q", files)
+	}
+}

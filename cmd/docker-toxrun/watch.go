@@ -239,6 +239,7 @@ func (w *watching) event(e watch.Event) {
 	switch e.Kind {
 	case watch.Changed:
 		w.report.changed(e.Batch.Paths(), e.Batch.Count)
+		w.movesOn()
 	case watch.Muted:
 		w.report.notice(fmt.Sprintf("%s changes in every run, so a run writes it: it starts no more of them", printable(e.Path)),
 			"ignore it with --ignore, x-toxrun.watch.ignore or .gitignore")

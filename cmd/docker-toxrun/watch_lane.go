@@ -25,6 +25,8 @@ type watchLane struct {
 	waited time.Duration // by it, for its turn
 	took   time.Duration // in which it ran
 	ended  error
+	told   bool // of its end
+	code   int  // the status that was told
 }
 
 // A watchRun is one run of a watch, in all its containers.
@@ -136,7 +138,7 @@ func (w *watching) once(ctx context.Context, batch watch.Batch) error {
 	defer r.giveUp(nil)
 	for i, l := range w.lanes {
 		l.on.received = each[i].received
-		l.began, l.ended = false, nil
+		l.began, l.told, l.ended = false, false, nil
 		r.apart = r.apart || !slices.Equal(w.what.args(l.on.target.Config), w.what.args(w.lanes[0].on.target.Config))
 	}
 	w.sigs.Lock()
@@ -151,7 +153,9 @@ func (w *watching) once(ctx context.Context, batch watch.Batch) error {
 	for i, l := range w.lanes {
 		all.Go(func() {
 			l.ended = w.onceIn(ctx, r, i)
-			l.on.end()
+			if ctx.Err() == nil && w.signal() == nil { // else the loop knows whether that has ended it
+				l.tell()
+			}
 		})
 	}
 	all.Wait()
@@ -220,6 +224,7 @@ func (w *watching) runIn(ctx context.Context, r *watchRun, at int, target *compo
 		})
 	}
 	r.signals.leave(at)
+	l.on.end()
 	l.took = time.Since(begin) - l.waited
 	return l.leave(ctx, target, err), err
 }
@@ -265,7 +270,7 @@ func (w *watching) tellCanceled() {
 	var begun []string
 	var took time.Duration
 	for _, l := range w.lanes {
-		if l.began { // and was not waiting for its container
+		if l.began && !l.told { // and was not waiting for its container
 			begun = append(begun, l.on.target.ContainerName)
 			took = max(took, l.took)
 		}
@@ -275,9 +280,9 @@ func (w *watching) tellCanceled() {
 	}
 }
 
-// tellEnded tells of the end that a run has come to by itself in each container, or of the
-// error for which there was none. It returns the highest status; ended is false where only
-// a signal has ended it.
+// tellEnded tells of the end that a run has come to in each container, where that is still
+// to be told, or of the error for which there was none. It returns the highest status;
+// ended is false where there is none.
 func (w *watching) tellEnded(err error, took time.Duration) (worst int, ended bool) {
 	if err != nil {
 		worst = status(err, w.report.to)
@@ -285,12 +290,42 @@ func (w *watching) tellEnded(err error, took time.Duration) (worst int, ended bo
 		return worst, true
 	}
 	for _, l := range w.lanes {
-		if errors.Is(l.ended, errQuit) {
-			continue
+		sig := w.signal()
+		switch {
+		case !errors.Is(l.ended, errQuit):
+			l.tell()
+			worst, ended = max(worst, l.code), true
+		case sig != nil: // it has come while this one was waited for
+			worst, ended = max(worst, status(&execproxy.SignalError{Signal: sig}, l.on.to)), true
 		}
-		code := status(lineless(l.ended), l.on.to)
-		l.report.runEnded(l.on.target.ContainerName, code, l.took)
-		worst, ended = max(worst, code), true
 	}
 	return worst, ended
+}
+
+// tell tells once how the run has ended in the lane. Of one that was waited for in vain
+// there is nothing more to tell.
+func (l *watchLane) tell() {
+	switch {
+	case l.told || errors.Is(l.ended, errQuit):
+		return
+	case errors.Is(l.ended, errAway):
+		l.code = statusFailed
+	default:
+		l.code = status(lineless(l.ended), l.on.to)
+		l.report.runEnded(l.on.target.ContainerName, l.code, l.took)
+	}
+	l.told = true
+}
+
+// errAway is what has become of a container that was waited for in vain.
+var errAway = errors.New("it has not come back")
+
+// movesOn ends the wait for containers where, of several, nothing else is left of the run:
+// the next one is to begin in those that are there.
+func (w *watching) movesOn() {
+	w.sigs.Lock()
+	defer w.sigs.Unlock()
+	if w.run != nil && w.o.several() && !w.run.signals.busy() {
+		w.run.giveUp(errAway)
+	}
 }

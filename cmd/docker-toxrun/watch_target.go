@@ -50,14 +50,13 @@ func (w *watched) find(ctx context.Context) (*compose.Target, error) {
 func untilThere[T any](ctx context.Context, look func() (T, error)) (T, error) {
 	for {
 		there, err := look()
-		if _, mends := waits(err); err == nil || !mends {
+		if _, mends := waits(err); err == nil || !mends && ctx.Err() == nil {
 			return there, err
 		}
 		select {
 		case <-time.After(waitTime):
 		case <-ctx.Done():
-			var none T
-			return none, context.Cause(ctx)
+			return there, context.Cause(ctx)
 		}
 	}
 }
@@ -115,16 +114,12 @@ func (w *watched) leave(ctx context.Context, target *compose.Target, err error) 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.busy = false
-	var exit *execproxy.ExitError
 	_, mends := waits(err)
-	if !mends && !outdated(err) && !(errors.As(err, &exit) && exit.Code == 137) {
-		return false
+	gone = outdated(err) || execproxy.Died(err) || mends && !w.engine.runs(ctx, target) // else it was the connection
+	if gone {
+		w.forget()
 	}
-	if !outdated(err) && w.engine.runs(ctx, target) {
-		return false // it was the command that died, or the connection
-	}
-	w.forget()
-	return true
+	return gone
 }
 
 // waits tells whether err is a container or an Engine that may come back, and what

@@ -12,23 +12,35 @@ import (
 type Dealer struct {
 	Lanes []string // names, unique
 
-	// Run does a job in a lane, given by its index. It returns the exit status, or
-	// lost where the lane has gone away: then the lane gets no other job. It is
-	// called by several goroutines at a time, once in each lane.
-	Run func(ctx context.Context, job Job, lane int) (status int, lost bool)
+	// Run does a job in a lane, given by its index. It calls begins when it is the
+	// job's turn there, where it has one. It is called by several goroutines at a time,
+	// once in each lane.
+	Run func(ctx context.Context, job Job, lane int, begins func()) End
 
-	// Retries is how often a job that was lost is begun anew, in another lane.
+	// Retries is how often a job that was lost is begun anew, in a lane that is left.
 	Retries int
 
 	// FailFast ends all, by Run's ctx, with the first job that has not passed.
 	FailFast bool
 
-	// Stop, once closed, has no other job begun; nil never is. Those that run go on.
+	// Stop, once closed, has no other job begun; nil never is. Those that run go on, and
+	// count as canceled unless they pass.
 	Stop <-chan struct{}
 
 	// Changed is told of each change of a job's state, and of all jobs at the begin,
 	// one call after the other. Nil: nobody is.
 	Changed func(Outcome)
+}
+
+// An End is how a job has ended in a lane.
+type End struct {
+	Status int  // exit status; 0 is success
+	Lost   bool // its lane went away under it, so that there is no status
+	Gone   bool // the lane is gone, and gets no other job
+
+	// Unbegun tells that the lane was gone before the job could begin, which is dealt
+	// anew, whatever Retries says.
+	Unbegun bool
 }
 
 // Deal does all jobs and returns what has become of each, in the order of jobs. When
@@ -43,48 +55,78 @@ func (d *Dealer) Deal(ctx context.Context, jobs []Job) []Outcome {
 		outcomes[i], waiting[i] = Outcome{Job: job.Name}, i
 		d.changed(outcomes[i])
 	}
-	slices.SortStableFunc(waiting, func(a, b int) int { return cmp.Compare(length(jobs[b]), length(jobs[a])) })
+	longest := func(a, b int) int { return cmp.Compare(length(jobs[b]), length(jobs[a])) }
+	slices.SortStableFunc(waiting, longest)
 	free := make([]int, len(d.Lanes))
 	for lane := range free {
 		free[lane] = lane
 	}
 	type end struct {
-		job, lane, status int
-		lost              bool
+		End
+		job, lane int
 	}
-	ends := make(chan end)
-	for running := 0; ; running-- {
+	ends, begun := make(chan end), make(chan int)
+	for running := 0; ; {
 		for ctx.Err() == nil && !d.stopped() && len(waiting) > 0 && len(free) > 0 {
 			job, lane := waiting[0], free[0]
 			waiting, free = waiting[1:], free[1:]
 			o := &outcomes[job]
-			o.State, o.Lane, o.Begun, o.Tries = Running, d.Lanes[lane], time.Now(), o.Tries+1
+			o.State, o.Lane, o.Begun, o.Tries = Running, d.Lanes[lane], time.Time{}, o.Tries+1
 			d.changed(*o)
 			running++
 			go func() {
-				status, lost := d.Run(ctx, jobs[job], lane)
-				ends <- end{job, lane, status, lost}
+				ends <- end{d.Run(ctx, jobs[job], lane, func() { begun <- job }), job, lane}
 			}()
 		}
 		if running == 0 {
-			return outcomes
+			break
 		}
-		e := <-ends
+		var e end
+		select {
+		case job := <-begun:
+			outcomes[job].Begun = time.Now()
+			d.changed(outcomes[job])
+			continue
+		case e = <-ends:
+			running--
+		}
 		o := &outcomes[e.job]
-		o.State, o.Status, o.Took = Ended, e.status, time.Since(o.Begun)
-		if e.lost {
+		o.State, o.Status, o.Took = Ended, e.Status, 0
+		if !o.Begun.IsZero() {
+			o.Took = time.Since(o.Begun)
+		}
+		switch {
+		case e.Unbegun:
+			o.State, o.Lane = Waiting, ""
+			o.Tries--
+		case o.Passed() && !e.Lost:
+		case ctx.Err() != nil || d.stopped():
+			o.State = Canceled
+		case e.Lost:
 			o.State = Lost
-		} else {
+		}
+		if !e.Gone {
 			free = append(free, e.lane)
 		}
 		d.changed(*o)
+		if o.State == Lost && o.Tries <= d.Retries {
+			o.State = Waiting
+			d.changed(*o)
+		}
 		switch {
-		case e.lost && o.Tries <= d.Retries && ctx.Err() == nil:
+		case o.State == Waiting:
 			waiting = append(waiting, e.job)
+			slices.SortStableFunc(waiting, longest)
 		case d.FailFast && !o.Passed():
 			cancel()
 		}
 	}
+	for i := range outcomes {
+		if o := &outcomes[i]; o.State == Waiting && o.Tries > 0 {
+			o.State = Lost // and no lane was left to begin it anew
+		}
+	}
+	return outcomes
 }
 
 func (d *Dealer) stopped() bool {

@@ -15,13 +15,14 @@ type Job struct {
 type State int
 
 const (
-	Waiting State = iota // for a lane, or never begun
-	Running              // in Outcome.Lane
-	Ended                // with Outcome.Status
-	Lost                 // its lane went away under it; what became of it is not known
+	Waiting  State = iota // for a lane, or never begun
+	Running               // in Outcome.Lane
+	Ended                 // with Outcome.Status
+	Lost                  // its lane went away under it; what became of it is not known
+	Canceled              // was ended before it could end by itself
 )
 
-var states = [...]string{"waiting", "running", "ended", "lost"}
+var states = [...]string{"waiting", "running", "ended", "lost", "canceled"}
 
 func (s State) String() string { return states[s] }
 
@@ -31,7 +32,7 @@ type Outcome struct {
 	State  State
 	Lane   string        // where it ran the last time; empty: nowhere
 	Status int           // exit status, of a job that has ended; 0 is success
-	Begun  time.Time     // the last time; zero: never
+	Begun  time.Time     // the last time; zero: never, or it waits for its turn in the lane
 	Took   time.Duration // from then to its end
 	Tries  int           // how often it was begun
 }

@@ -76,23 +76,31 @@ const LongLine = 1 << 20
 // ErrBinary is what a Source's Write returns for a NUL byte, which is in no text.
 var ErrBinary = errors.New("it is binary and has no lines")
 
-// A Source is the writer of one of those that share Lines. One goroutine at a time may
-// use it.
+// A Source is the writer of one of those that share Lines.
 type Source struct {
 	lines  *Lines
 	prefix string
+
+	mu     sync.Mutex
 	kept   []byte // not written yet: the begin of a line, with prefix
 	within bool   // a long line is under way: the turn is ours until its end
 }
 
 // Write takes p, and writes the lines that are whole by then.
 func (s *Source) Write(p []byte) (int, error) {
-	if text := bytes.IndexByte(p, 0); text >= 0 {
-		if _, err := s.Write(p[:text]); err != nil {
-			return 0, err
-		}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text, _, binary := bytes.Cut(p, []byte{0})
+	if err := s.take(text); err != nil {
+		return 0, err
+	}
+	if binary {
 		return 0, ErrBinary
 	}
+	return len(p), nil
+}
+
+func (s *Source) take(p []byte) error {
 	whole := 0 // bytes of kept that are whole lines
 	for rest := p; len(rest) > 0; {
 		if len(s.kept) == whole && (!s.within || whole > 0) {
@@ -109,11 +117,11 @@ func (s *Source) Write(p []byte) (int, error) {
 	begins := len(s.kept)-whole > LongLine
 	switch {
 	case begins, whole == 0 && s.within:
-		return len(p), s.write(len(s.kept), true)
+		return s.write(len(s.kept), true)
 	case whole > 0:
-		return len(p), s.write(whole, false)
+		return s.write(whole, false)
 	}
-	return len(p), nil
+	return nil
 }
 
 // write writes the first size bytes of what is kept. within tells whether they end
@@ -130,8 +138,11 @@ func (s *Source) write(size int, within bool) error {
 	return err
 }
 
-// Close ends the last line, where there is an unfinished one, with a newline.
+// Close ends the last line, where there is an unfinished one, with a newline. What is
+// written after it begins another.
 func (s *Source) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(s.kept) == 0 && !s.within {
 		return nil
 	}

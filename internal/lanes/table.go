@@ -19,10 +19,12 @@ import (
 // written to it appears above. Where there are more jobs than rows, those that run come
 // first, then what has failed, what waits and what has passed.
 type Table struct {
-	progress *mpb.Progress
+	to io.Writer
+
+	drawing  sync.RWMutex  // for what follows
+	rows     int           // of the terminal
+	progress *mpb.Progress // nil: it is not drawn
 	bar      *mpb.Bar
-	to       io.Writer
-	closed   chan struct{}
 
 	mu    sync.Mutex
 	began time.Time
@@ -32,17 +34,30 @@ type Table struct {
 	lines []string // the last one of each
 }
 
-// NewTable draws to a terminal of so many rows until it is closed. The terminal is an
+// NewTable draws to a terminal of so many rows until Clear. The terminal is an
 // *os.File.
 func NewTable(terminal io.Writer, rows int, jobs []Job, lanes int) *Table {
-	t := &Table{to: terminal, closed: make(chan struct{}), began: time.Now(), lanes: lanes, lines: make([]string, len(jobs))}
+	t := &Table{to: terminal, began: time.Now(), lanes: lanes, lines: make([]string, len(jobs))}
 	for _, j := range jobs {
 		t.jobs = append(t.jobs, Outcome{Job: j.Name})
 		t.last = append(t.last, j.Last)
 	}
+	t.Draw(rows)
+	return t
+}
+
+// Draw draws the table anew, to a terminal of so many rows.
+func (t *Table) Draw(rows int) {
+	t.drawing.Lock()
+	defer t.drawing.Unlock()
+	if t.progress != nil {
+		t.clear()
+		_, _ = io.WriteString(t.to, "\n") // where the terminal was lower, all of it is clear now
+	}
+	t.rows = rows
 	// All but the bar, one for what is written above, and one more: mpb clears to the end of
 	// the screen, and where that is all of it, tmux keeps a copy of each in its history.
-	slots := max(0, min(len(jobs), rows-3))
+	slots := max(0, min(len(t.jobs), rows-3))
 	fillers := make([]mpb.BarFiller, slots) // from below
 	for i := range fillers {
 		fillers[slots-1-i] = mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
@@ -50,20 +65,43 @@ func NewTable(terminal io.Writer, rows int, jobs []Job, lanes int) *Table {
 			return err
 		})
 	}
-	t.progress = mpb.New(mpb.WithOutput(terminal), mpb.WithAutoRefresh())
-	t.bar = t.progress.New(int64(len(jobs)), mpb.BarStyle().Lbound("[").Rbound("]"),
+	t.progress = mpb.New(mpb.WithOutput(t.to), mpb.WithAutoRefresh())
+	t.bar = t.progress.New(int64(len(t.jobs)), mpb.BarStyle().Lbound("[").Rbound("]"),
 		mpb.BarTopExtender(fillers...), mpb.BarFillerTrim(),
 		mpb.PrependDecorators(decor.CountersNoUnit("%d of %d ")),
 		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + t.left() })),
 	)
-	return t
+	t.count()
+}
+
+// Clear takes the table away, until Draw. What is written after it goes to the terminal
+// itself.
+func (t *Table) Clear() {
+	t.drawing.Lock()
+	defer t.drawing.Unlock()
+	t.clear()
+}
+
+func (t *Table) clear() {
+	if t.progress != nil {
+		t.bar.Abort(true)
+		t.progress.Wait()
+		t.progress = nil
+	}
+}
+
+// Rows is how many rows the terminal had when the table was drawn.
+func (t *Table) Rows() int {
+	t.drawing.RLock()
+	defer t.drawing.RUnlock()
+	return t.rows
 }
 
 // Write writes whole lines above the table.
 func (t *Table) Write(p []byte) (int, error) {
-	select {
-	case <-t.closed:
-	default:
+	t.drawing.RLock()
+	defer t.drawing.RUnlock()
+	if t.progress != nil {
 		if n, err := t.progress.Write(p); err == nil {
 			return n, nil
 		}
@@ -74,18 +112,31 @@ func (t *Table) Write(p []byte) (int, error) {
 // Changed takes in what has become of a job; see [Dealer.Changed].
 func (t *Table) Changed(o Outcome) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if i := t.find(o.Job); i >= 0 {
 		t.jobs[i] = o
 	}
+	if o.State == Lost {
+		t.lanes--
+	}
+	t.mu.Unlock()
+	t.drawing.RLock()
+	defer t.drawing.RUnlock()
+	t.count()
+}
+
+// count has the bar show how many jobs have ended. t.drawing is held.
+func (t *Table) count() {
+	t.mu.Lock()
 	ended := int64(0)
 	for _, o := range t.jobs {
 		if o.State > Running {
 			ended++
 		}
 	}
-	// Complete, the bar would be drawn no more.
-	t.bar.SetCurrent(min(ended, int64(len(t.jobs))-1))
+	t.mu.Unlock()
+	if t.progress != nil { // complete, the bar would be drawn no more
+		t.bar.SetCurrent(min(ended, int64(len(t.jobs))-1))
+	}
 }
 
 // Line takes in a line of a job's output, which can do nothing to a terminal.
@@ -95,13 +146,6 @@ func (t *Table) Line(job, line string) {
 	if i := t.find(job); i >= 0 {
 		t.lines[i] = line
 	}
-}
-
-// Close takes the table away. What is written after it goes to the terminal itself.
-func (t *Table) Close() {
-	t.bar.Abort(true)
-	t.progress.Wait()
-	close(t.closed)
 }
 
 func (t *Table) find(job string) int {
@@ -122,18 +166,19 @@ func (t *Table) row(slot, slots, width int) string {
 	i := order[slot]
 	o := t.jobs[i]
 	took := o.Took
-	if o.State == Running {
-		took = time.Since(o.Begun)
-	}
 	state := o.State.String()
 	switch {
+	case o.State == Running && o.Begun.IsZero():
+		state = Waiting.String() // for its turn
+	case o.State == Running:
+		took = time.Since(o.Begun)
 	case o.Passed():
 		state = "pass"
 	case o.State == Ended:
 		state = fmt.Sprintf("fail %d", o.Status)
 	}
 	when := ""
-	if o.State != Waiting {
+	if o.State != Waiting && !o.Begun.IsZero() {
 		when = fmt.Sprintf("%.1fs", took.Seconds())
 	}
 	text := fmt.Sprintf("%s  %-8s  %7s  %s  %s", t.pad(o.Job, func(o Outcome) string { return o.Job }), state, when,
@@ -187,7 +232,9 @@ func (t *Table) left() string {
 		took := cmp.Or(t.last[i], sum/known)
 		switch o.State {
 		case Running:
-			took = max(0, took-time.Since(o.Begun))
+			if !o.Begun.IsZero() {
+				took = max(0, took-time.Since(o.Begun))
+			}
 		case Waiting:
 		default:
 			continue
@@ -195,5 +242,9 @@ func (t *Table) left() string {
 		all += took
 		longest = max(longest, took)
 	}
-	return "about " + max(longest, all/time.Duration(max(1, t.lanes))).Round(time.Second).String() + " left"
+	left := max(longest, all/time.Duration(max(1, t.lanes))).Round(time.Second)
+	if left == 0 {
+		return "soon" // or it takes longer than the last time
+	}
+	return "about " + left.String() + " left"
 }

@@ -55,7 +55,7 @@ func TestTableFitsItsTerminal(t *testing.T) {
 				fmt.Fprintf(table, "written %d\n", i)
 			}
 			s.wait(t, "written 29")
-			table.Close()
+			table.Clear()
 			fmt.Fprintln(table, "after it")
 			tty.Close()
 			<-read
