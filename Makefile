@@ -58,7 +58,7 @@ test-engines: setup build
 BENCH ?= -o docs/benchmarks.md
 
 bench: setup build
-	@scripts/entr.sh
+	@scripts/peers.sh
 	$(GO) run $(BUILDVCS) ./internal/bench $(BENCH)
 
 lint:

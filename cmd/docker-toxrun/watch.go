@@ -44,6 +44,9 @@ Keys: Enter runs now, c cancels the run, p pauses, q quits, ? helps.`,
   docker toxrun watch --exit-on-pass -- -e py39`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if dash := cmd.ArgsLenAtDash(); dash > 0 || dash < 0 && len(args) > 0 {
+				if args[0] == "exec" || args[0] == "do" {
+					return usage("watch runs the service's command alone, not "+args[0], "x-toxrun.command says which that is, tox if left out")
+				}
 				return usage(fmt.Sprintf("%q: what the command gets comes after --", args[0]),
 					fmt.Sprintf("%s -- %s", cmd.CommandPath(), compose.CommandLine(args)))
 			}

@@ -34,6 +34,7 @@ func (b *bench) describe(ctx context.Context) table {
 	row("`docker compose`", say(append(b.compose[:len(b.compose):len(b.compose)], "version", "--short")...))
 	row("`docker-toxrun`", say("git", "-C", b.bin, "describe", "--always", "--dirty"))
 	row("`entr`", strings.TrimPrefix(firstLine(say("entr")), "release: "))
+	row("GNU parallel", strings.TrimPrefix(firstLine(say("parallel", "--version")), "GNU parallel "))
 	row("`watchexec`", strings.TrimPrefix(firstLine(say("watchexec", "--version")), "watchexec "))
 	return t
 }

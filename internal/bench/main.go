@@ -32,6 +32,7 @@ var scenes = []struct {
 	{"watch", (*bench).measureWatch},
 	{"streams", (*bench).measureStreams},
 	{"services", (*bench).measureServices},
+	{"replicas", (*bench).measureReplicas},
 	{"crowd", (*bench).measureCrowd},
 }
 

@@ -16,7 +16,7 @@ import (
 // the start takes in a large tree.
 func (b *bench) measureWatch(ctx context.Context) (results []*result, err error) {
 	if _, err := exec.LookPath("entr"); err != nil {
-		return nil, fmt.Errorf("%w: scripts/entr.sh installs it", err)
+		return nil, fmt.Errorf("%w: scripts/peers.sh installs it", err)
 	}
 	for _, way := range []struct {
 		title string
