@@ -255,7 +255,7 @@ func (w *watching) event(e watch.Event) {
 		w.report.notice("goes on", "")
 	case watch.Ended:
 		quits := w.signal() != nil // it may have come while a restart was ending the run
-		if e.Cause != nil {
+		if e.Cause != nil && !w.told() {
 			w.tellCanceled()
 		} else if code, ended := w.tellEnded(e.Err, e.Took); ended {
 			w.status = &code

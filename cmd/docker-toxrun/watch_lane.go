@@ -128,6 +128,9 @@ func (w *watching) close() {
 // once does one run, in the containers that are there. What becomes of it in each is in
 // the lanes; its own error is that there can be none.
 func (w *watching) once(ctx context.Context, batch watch.Batch) error {
+	for _, l := range w.lanes {
+		l.began, l.told, l.ended = false, false, nil
+	}
 	if err := w.gather(ctx); err != nil {
 		return err
 	}
@@ -138,7 +141,6 @@ func (w *watching) once(ctx context.Context, batch watch.Batch) error {
 	defer r.giveUp(nil)
 	for i, l := range w.lanes {
 		l.on.received = each[i].received
-		l.began, l.told, l.ended = false, false, nil
 		r.apart = r.apart || !slices.Equal(w.what.args(l.on.target.Config), w.what.args(w.lanes[0].on.target.Config))
 	}
 	w.sigs.Lock()
@@ -263,6 +265,12 @@ func (r *watchRun) begins(w *watching, l *watchLane, c *execproxy.Cmd) {
 	}
 	l.report.runStarted(c.Args, c.Name)
 	r.told, l.began = true, true
+}
+
+// told tells whether the run has come to its end by itself in each lane, and the user was
+// told.
+func (w *watching) told() bool {
+	return !slices.ContainsFunc(w.lanes, func(l *watchLane) bool { return !l.told })
 }
 
 // tellCanceled tells of the end of a run that the loop has ended, where it had begun.
