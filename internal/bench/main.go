@@ -28,6 +28,7 @@ var scenes = []struct {
 	measure func(*bench, context.Context) ([]*result, error)
 }{
 	{"true", (*bench).measureTrue},
+	{"terminal", (*bench).measureTerminal},
 	{"tox", (*bench).measureTox},
 	{"watch", (*bench).measureWatch},
 	{"streams", (*bench).measureStreams},
