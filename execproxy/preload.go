@@ -45,6 +45,9 @@ func (c *Cmd) preload(ctx context.Context) (*Spare, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.TTY && len(line) > ttyLine {
+		return nil, refusal("its environment is too long for a terminal's line")
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, preloadTime, errors.New("the import takes too long"))
 	defer cancel()
 	args := []string{"sh", "-c", preloadScript, "sh", c.Args[0],
@@ -55,6 +58,10 @@ func (c *Cmd) preload(ctx context.Context) (*Spare, error) {
 	}
 	return s, err
 }
+
+// ttyLine is the longest line that a terminal takes in its usual mode (termios(3)), with
+// its end.
+const ttyLine = 4095
 
 // changing are the variables that may differ from run to run without a difference to
 // what is imported: watch tells in one what was saved.
@@ -125,7 +132,7 @@ func (s *Spare) message(c *Cmd) (string, bool) {
 	if c.Dir != s.Dir {
 		fields[1] = c.Dir
 	}
-	if c.Stdin == nil {
+	if c.Stdin == nil && !c.TTY {
 		fields[2] = "null"
 	}
 	fields = append(append(fields, c.Args...), c.Env...)

@@ -17,6 +17,7 @@ import os
 import time
 
 IMPORT_TIME = 30  # seconds; then SIGALRM ends the interpreter
+WAIT_TIME = 250  # tenths of a second; at a terminal, a line feed has it wait for as long again
 TICK = 0.01  # by so much files look older than they are, on Linux
 TOKEN = os.environb[b"TOXRUN_RUN"]
 INHERITED = [fd for fd in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + fd)]
@@ -60,6 +61,23 @@ def starts(file):
     if head[:2] == b"#!":
         return os.access(head[2:].split()[0], os.X_OK)
     return head[:4] == b"\x7fELF"
+
+
+def raw():
+    """Has the terminal do nothing to what it gets; returns what undoes that."""
+    there = "termios" in sys.modules
+    import termios
+    if not there:
+        del sys.modules["termios"]
+    usual = termios.tcgetattr(0)
+    mode = termios.tcgetattr(0)
+    mode[0] &= ~(termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR | termios.IGNCR
+                 | termios.ICRNL | termios.IXON)
+    mode[1] &= ~termios.OPOST
+    mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
+    mode[6][termios.VMIN], mode[6][termios.VTIME] = 0, WAIT_TIME
+    termios.tcsetattr(0, termios.TCSADRAIN, mode)
+    return lambda: termios.tcsetattr(0, termios.TCSADRAIN, usual)
 
 
 def state(file):
@@ -214,9 +232,17 @@ class Script:
 
     def wake(self):
         """Waits for the command. Returns the script's code, or not at all."""
+        usual = raw() if os.isatty(0) else None
         os.write(1, TOKEN)
         os.write(2, TOKEN + b"\n")
-        same, cwd, stdin, count, *rest = receive(int(receive(10))).split(b"\0")
+        first = receive(1)
+        while first == b"\n":
+            first = receive(1)
+        if not first.isdigit():
+            os._exit(0)
+        same, cwd, stdin, count, *rest = receive(int(first + receive(9))).split(b"\0")
+        if usual:
+            usual()
         argv, variables = rest[:int(count)], rest[int(count):]
         env = dict(self.container)
         for variable in variables:

@@ -215,6 +215,26 @@ func TestPreloadedScriptIsLikeAnyOther(t *testing.T) {
 	})
 }
 
+// So it is at a terminal, which is in the mode, and of the size, that it always has.
+func TestPreloadedScriptAtATerminal(t *testing.T) {
+	t.Parallel()
+	eachPython(t, func(t *testing.T, e enginetest.Target) {
+		s := newScripts(t, e)
+		s.script(t, python, everything+`
+import os, termios, readline
+print([a for a in termios.tcgetattr(0)], os.get_terminal_size(), [os.isatty(n) for n in range(3)], os.tcgetpgrp(0) == os.getpid() == os.getsid(0))
+sys.exit(7)
+`)
+		same(t, "terminal", func() *execproxy.Cmd {
+			c := s.command("arg", "é\n")
+			c.Dir, c.Env = "/tmp", []string{"A=a b", "TERM=vt220"}
+			c.TTY, c.Size = true, execproxy.Size{Rows: 40, Columns: 120}
+			return c
+		})
+		s.seen(t, "terminal", "plain spare ")
+	})
+}
+
 // Whatever way the first line names the interpreter, and with whatever flags.
 func TestPreloadTakesTheInterpreterOfTheScript(t *testing.T) {
 	t.Parallel()

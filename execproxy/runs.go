@@ -165,7 +165,7 @@ func (p *carrier) variable(key string) string {
 // or a script that looks or signals.
 func (p *carrier) tool() bool {
 	return p.name == spareName ||
-		len(p.args) > 2 && slices.Contains([]string{waitScript, preloadScript, signalScript, runsScript}, p.args[2])
+		len(p.args) > 2 && slices.Contains([]string{waitScript, waitTTYScript, preloadScript, signalScript, runsScript}, p.args[2])
 }
 
 const (

@@ -14,7 +14,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // A Spare is an exec that has been started already and waits on its stdin to be
@@ -22,8 +24,9 @@ import (
 // one about 1 ms (measured: 20.10). It is a shell, or for [Cmd.Preload] a Python
 // interpreter.
 //
-// Whoever holds it may give its parts to another process. It ends by itself when
-// its connection is closed.
+// Whoever holds it may give its parts to another process, after Release. It ends by itself
+// when its connection is closed; one with a terminal, which is not told of that, within 25
+// seconds, and at once by Close.
 type Spare struct {
 	Exec  string   // its ID
 	Token string   // as in the command's environment
@@ -33,11 +36,14 @@ type Spare struct {
 	Container, User string
 	Privileged      bool
 	Dir             string
+	TTY             bool // it has a terminal, in raw mode until it is woken
 
 	Python bool     // it is an interpreter
 	Env    []string // of the interpreter, as in Cmd; else nil
 	Woken  bool     // it has become the command of a Cmd that was Run
 	Plain  string   // why it is a shell in spite of Preload, for a person; else empty
+
+	release func() // ends its heartbeat; nil: it has none
 }
 
 // waitScript says that it is there, waits, and becomes what it is told. Its
@@ -49,8 +55,28 @@ printf %s "$` + tokenVariable + `"
 printf '%s\n' "$` + tokenVariable + `" >&2
 IFS= read -r _toxrun_c && eval "$_toxrun_c"`
 
+// waitTTYScript is waitScript at a terminal, which does nothing to what it is told: it
+// echoes nothing, and a line may be longer than the 4,095 bytes of others (termios(3)).
+// The end of the connection does not reach it, so it waits only as long as it is told to,
+// with empty lines: for 25 seconds, by the terminal's own timer, where 255 tenths are the most
+// there is, and by the shell's where read has a -t: busybox waits elsewhere than in the
+// terminal.
+const waitTTYScript = `_toxrun_n='
+'
+IFS= read -r _toxrun_c || exit
+if _toxrun_s=$(stty -g 2>/dev/null) && stty raw -echo min 0 time 250 2>/dev/null; then
+	printf '%s%s\n' "$` + tokenVariable + `" "$` + tokenVariable + `"
+	(read -r -t 1 _toxrun_c) </dev/null 2>/dev/null
+	case $? in 1) _toxrun_t='-t 25' ;; *) _toxrun_t= ;; esac
+	until [ "$_toxrun_c" ]; do IFS= read -r $_toxrun_t _toxrun_c || exit; done
+	eval "$_toxrun_c"
+else
+	printf '%sno stty\n' "$` + tokenVariable + `"
+fi`
+
 // Prepare starts a Spare that fits c: one that runs in the same container, as the
-// same user. Without a shell that can be one the error is a [StartError].
+// same user, with a terminal or without. Without a shell that can be one, or for a terminal
+// without stty, the error is a [StartError].
 func (c *Cmd) Prepare(ctx context.Context) (*Spare, error) {
 	why := ""
 	if len(c.Preload) > 0 {
@@ -60,8 +86,16 @@ func (c *Cmd) Prepare(ctx context.Context) (*Spare, error) {
 		}
 		why = err.Error()
 	}
-	s, err := c.launch(ctx, []string{"sh", "-c", waitScript}, "\n")
-	if _, ok := errors.AsType[refusal](err); ok {
+	script := waitScript
+	if c.TTY {
+		script = waitTTYScript
+	}
+	s, err := c.launch(ctx, []string{"sh", "-c", script}, "\n")
+	reason, refused := errors.AsType[refusal](err)
+	switch {
+	case refused && c.TTY:
+		return nil, &StartError{Code: 127, Program: "stty", Text: fmt.Sprintf("no terminal that waits in container %s: %v", cmp.Or(c.Name, short(c.Container)), reason)}
+	case refused:
 		return nil, fmt.Errorf("no shell that waits in container %s: %w", cmp.Or(c.Name, short(c.Container)), err)
 	}
 	if s != nil {
@@ -76,7 +110,7 @@ func (c *Cmd) launch(ctx context.Context, args []string, line string) (*Spare, e
 	waiting := &Cmd{
 		Engine: c.Engine, Container: c.Container, Name: c.Name,
 		Args: args,
-		Dir:  c.Dir, User: c.User, Privileged: c.Privileged,
+		Dir:  c.Dir, User: c.User, Privileged: c.Privileged, TTY: c.TTY,
 		Stdin: strings.NewReader(""),
 	}
 	if err := waiting.prepare(); err != nil {
@@ -96,13 +130,21 @@ func (c *Cmd) launch(ctx context.Context, args []string, line string) (*Spare, e
 	// The exec prints nothing before it has this line: output that comes along with the
 	// Engine's own answer would keep the connection from being passed on.
 	if _, err = io.WriteString(stream, line); err == nil {
-		err = ready(stream.output, token)
+		if c.TTY {
+			err = readyTTY(stream.output, token, line)
+		} else {
+			err = ready(stream.output, token)
+		}
 	}
 	if err == nil {
-		return &Spare{
+		s := &Spare{
 			Exec: id, Token: token, Conn: stream.Conn,
-			Container: c.Container, User: c.User, Privileged: c.Privileged, Dir: c.Dir,
-		}, nil
+			Container: c.Container, User: c.User, Privileged: c.Privileged, Dir: c.Dir, TTY: c.TTY,
+		}
+		if s.TTY {
+			s.beat()
+		}
+		return s, nil
 	}
 	stream.Close()
 	if ctx.Err() != nil {
@@ -175,8 +217,80 @@ func ready(output *bufio.Reader, token string) error {
 	return nil
 }
 
-// Close ends the spare, which has no use for it any more.
-func (s *Spare) Close() error { return s.Conn.Close() }
+// readyTTY is ready for an exec with a terminal, where all is one stream. The terminal
+// may have echoed the line that was written to it.
+func readyTTY(output *bufio.Reader, token, line string) error {
+	var text string
+	for buffer := make([]byte, chunkSize); ; {
+		n, err := output.Read(buffer)
+		text += string(buffer[:n])
+		before, said, _ := strings.Cut(text, token)
+		before = strings.TrimSpace(strings.Replace(before, strings.ReplaceAll(line, "\n", "\r\n"), "", 1))
+		report, rest, whole := strings.Cut(said, "\n")
+		switch report = strings.TrimSpace(report); {
+		case whole && report != token:
+			return refusal(report)
+		case whole && before != "":
+			return prints(before)
+		case whole && rest != "", len(text) > chunkSize:
+			return refusal("it prints what was not expected")
+		case whole:
+			return nil
+		case err == io.EOF:
+			return ending(before)
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// beatTime is how often a spare with a terminal is told to wait on, three times in the time
+// for which it does.
+const beatTime = 8 * time.Second
+
+// beat has the spare wait on, until Release.
+func (s *Spare) beat() {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	s.release = sync.OnceFunc(func() {
+		close(stop)
+		<-stopped
+	})
+	go func() {
+		defer close(stopped)
+		ticker := time.NewTicker(beatTime)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				_ = s.Conn.SetWriteDeadline(time.Now().Add(beatTime / 4))
+				if _, err := io.WriteString(s.Conn, "\n"); err != nil {
+					return
+				}
+				_ = s.Conn.SetWriteDeadline(time.Time{})
+			case <-stop:
+				return
+			}
+		}
+	}()
+}
+
+// Release ends what this process does to keep the spare. Whoever takes it over has 17
+// seconds to wake it.
+func (s *Spare) Release() {
+	if s.release != nil {
+		s.release()
+	}
+}
+
+// Close ends the spare, unless it was woken; the connection is closed in any case.
+func (s *Spare) Close() error {
+	s.Release()
+	if s.TTY && !s.Woken {
+		_ = s.Conn.SetWriteDeadline(time.Now().Add(beatTime / 4))
+		_, _ = io.WriteString(s.Conn, "exit\n")
+	}
+	return s.Conn.Close()
+}
 
 // lineLimit is the longest line that a shell is woken with: it reads a byte at a
 // time, so 64 KiB take busybox longer than another start, and dash 100 KiB; with 32
@@ -197,7 +311,7 @@ func exportable(key string) bool {
 // wakes tells whether s can become the command of c, and what to write to it.
 func (s *Spare) wakes(c *Cmd) (line string, ok bool) {
 	program := c.Args[0]
-	if c.TTY || s.Container != c.Container || s.User != c.User || s.Privileged != c.Privileged || c.Dir != s.Dir && !path.IsAbs(c.Dir) {
+	if c.TTY != s.TTY || s.Container != c.Container || s.User != c.User || s.Privileged != c.Privileged || c.Dir != s.Dir && !path.IsAbs(c.Dir) {
 		return "", false
 	}
 	if slices.Contains(c.Env, "HOME") {
@@ -210,6 +324,9 @@ func (s *Spare) wakes(c *Cmd) (line string, ok bool) {
 		return "", false
 	}
 	var b strings.Builder
+	if c.TTY {
+		b.WriteString(`stty "$_toxrun_s" 2>/dev/null || exit; `)
+	}
 	// By its name: the one that the shell stands in may have been removed since, and
 	// another one be there.
 	dir := `"$PWD"`
@@ -242,7 +359,7 @@ func (s *Spare) wakes(c *Cmd) (line string, ok bool) {
 	for _, arg := range c.Args {
 		b.WriteString(" " + quote(arg))
 	}
-	if c.Stdin == nil {
+	if c.Stdin == nil && !c.TTY {
 		b.WriteString(" </dev/null") // as the Engine has it
 	}
 	b.WriteString("\n")
@@ -260,12 +377,16 @@ var errAsleep = errors.New("the waiting exec did not wake up")
 // wake makes the exec of s the run's. It returns errAsleep where the line did not
 // get there.
 func (r *run) wake(s *Spare) error {
+	s.Release()
 	r.id, r.token = s.Exec, s.Token
 	r.stream = &stream{Conn: s.Conn, output: bufio.NewReaderSize(s.Conn, chunkSize)}
+	if r.TTY && r.Size != (Size{}) && r.resize(r.requests, r.id, r.Size) != nil {
+		return errAsleep
+	}
 	if _, err := io.WriteString(s.Conn, r.line); err != nil {
 		return errAsleep
 	}
-	if r.Stdin == nil {
+	if r.Stdin == nil && !r.TTY {
 		_ = r.stream.closeWrite()
 	}
 	return nil
@@ -275,7 +396,7 @@ func (r *run) wake(s *Spare) error {
 func (a attempt) woken() bool { return a.line != "" }
 
 // awake cuts the spare's report that it becomes the command from the beginning of
-// stderr, with what its shell may have printed before, and returns what is left: the
+// stderr, or of the terminal's output, with what its shell may have printed before, and returns what is left: the
 // command's own output.
 func (r *run) awake(data []byte) []byte {
 	if r.acknowledged {

@@ -35,7 +35,7 @@ func (r *run) receive() error {
 	from := bufio.NewReaderSize(flushing{r.stream.output, r}, chunkSize)
 	return read(from, func(stream int, data []byte) error {
 		switch {
-		case r.woken() && stream == frameStderr:
+		case r.woken() && (stream == frameStderr || r.TTY):
 			data = r.awake(data)
 		case !r.hasBegun():
 			if err := r.refusal(data); err != nil {

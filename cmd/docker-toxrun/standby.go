@@ -41,7 +41,7 @@ func (o *options) ask(e engine, t *compose.Target, c *execproxy.Cmd) keeping {
 		k.mutter = func(line string) { c.Notice("standby: " + line) }
 	}
 	idle := cmp.Or(o.standby, t.Config.Standby)
-	if idle <= 0 || o.noStandby || c.TTY || !standby.Supported || !e.plain() {
+	if idle <= 0 || o.noStandby || !standby.Supported || !e.plain() {
 		return k
 	}
 	dir, err := standby.Dir()
@@ -212,6 +212,9 @@ func printKeepers(out io.Writer, infos []standby.Info, now time.Time) error {
 		state := i.State
 		if i.Python {
 			state += " (python)"
+		}
+		if i.Terminal {
+			state += " (terminal)"
 		}
 		ends := "after the run"
 		if i.State != "running" {

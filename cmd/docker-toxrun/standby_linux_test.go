@@ -71,6 +71,36 @@ func unhurried(text string) string {
 	return rest.String()
 }
 
+// terminalWaits is the environment of a user for whom a spare with a terminal waits.
+func terminalWaits(t testing.TB, e enginetest.Target) []string {
+	t.Helper()
+	s := newStander(t, e)
+	s.atTerminal(0, "exec", "true")
+	s.terminalKeeper()
+	return s.env
+}
+
+// atTerminal does a run at a terminal, and returns what that shows.
+func (s *stander) atTerminal(status int, args ...string) string {
+	s.Helper()
+	screen := openScreen(s.TB)
+	screen.start(s.TB, s.run(args...)).exits(s.TB, status)
+	screen.end()
+	return screen.out.String()
+}
+
+// terminalKeeper waits for a keeper that has a spare with a terminal.
+func (s *stander) terminalKeeper() standby.Info {
+	s.Helper()
+	for deadline := enginetest.Deadline(s.TB); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if k := s.keeper(0); k.Terminal {
+			return k
+		}
+	}
+	s.Fatal("no spare with a terminal")
+	return standby.Info{}
+}
+
 // keeper waits for a keeper that is ready, and that is another one than before.
 func (s *stander) keeper(before int) standby.Info {
 	s.Helper()
@@ -273,4 +303,48 @@ func TestTimesAreShort(t *testing.T) {
 			t.Errorf("short(%v) = %s, want %s", d, got, want)
 		}
 	}
+}
+
+// A keeper has a spare of each kind that was used, and lends none of one kind for the other.
+func TestTerminalFromStandby(t *testing.T) {
+	t.Parallel()
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		s := newStander(t, e)
+		s.exits5()
+		if k := s.keeper(0); k.Terminal || k.Hits != 0 {
+			t.Errorf("%+v", k)
+		}
+		if text := s.atTerminal(0, "exec", "tty"); !strings.HasPrefix(text, "/dev/") {
+			t.Errorf("tty: %q", text)
+		}
+		if k := s.terminalKeeper(); k.Hits != 0 || k.Misses != 1 {
+			t.Errorf("%+v", k)
+		}
+		s.exits5()
+		s.keeper(0)
+		if text := s.atTerminal(3, "exec", "sh", "-c", "stty size; tty -s; exit 3"); text != "40 120\r\n" {
+			t.Errorf("%q", text)
+		}
+		if k := s.terminalKeeper(); k.Hits != 2 {
+			t.Errorf("%+v", k)
+		}
+
+		t.Log("a shell that is open holds no other run up")
+		screen := openScreen(t)
+		shell := screen.start(t, s.run("shell"))
+		screen.raw(t)
+		screen.enter("echo $((6*7))\r")
+		screen.out.expect(t, "42\r\n")
+		for deadline := enginetest.Deadline(t); len(e.Processes(t, "_toxrun_c")) < 2; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("no spares while the shell is open")
+			}
+		}
+		s.exits5()
+		screen.enter("exit 4\r")
+		shell.exits(t, 4)
+		if k := s.terminalKeeper(); k.Hits != 4 {
+			t.Errorf("%+v", k)
+		}
+	})
 }

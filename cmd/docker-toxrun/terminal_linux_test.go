@@ -118,6 +118,16 @@ func (s *screen) raw(t testing.TB) {
 	}
 }
 
+// at is in, for a terminal: with one that waits, where the tests are run with spares.
+func at(t testing.TB, e enginetest.Target, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := in(t, e, args...)
+	if os.Getenv("TOXRUN_TEST_STANDBY") != "" {
+		cmd.Env = terminalWaits(t, e)
+	}
+	return cmd
+}
+
 // engines calls test with an Engine from before API 1.42, which knows no size of a
 // terminal at the start, with a newer one, and with the real one.
 func engines(t *testing.T, test func(t *testing.T, e enginetest.Target)) {
@@ -138,7 +148,7 @@ func TestTerminalHasItsSizeFromTheFirstByte(t *testing.T) {
 		t.Parallel()
 		for range 10 {
 			s := openScreen(t)
-			p := s.start(t, in(t, e, "docker-toxrun", "exec", "stty", "size"))
+			p := s.start(t, at(t, e, "docker-toxrun", "exec", "stty", "size"))
 			p.exits(t, 0)
 			s.out.expect(t, "40 120\r\n")
 		}
@@ -150,7 +160,7 @@ func TestTerminalFollowsAResize(t *testing.T) {
 	engines(t, func(t *testing.T, e enginetest.Target) {
 		t.Parallel()
 		s := openScreen(t)
-		p := s.start(t, in(t, e, "docker-toxrun", "exec", "sh", "-c",
+		p := s.start(t, at(t, e, "docker-toxrun", "exec", "sh", "-c",
 			`stty size; until [ "$(stty size)" = "50 150" ]; do sleep 0.05; done; echo follows`))
 		s.out.expect(t, "40 120\r\n")
 		s.resize(t, 50, 150)
@@ -178,7 +188,7 @@ func TestEveryKeyArrivesAtOnce(t *testing.T) {
 			enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 				t.Parallel()
 				s := openScreen(t)
-				p := s.start(t, in(t, e, append([]string{"docker-toxrun", "exec"}, keys(len(test.keys))...)...))
+				p := s.start(t, at(t, e, append([]string{"docker-toxrun", "exec"}, keys(len(test.keys))...)...))
 				s.out.expect(t, "ready")
 				s.enter(test.keys)
 				s.out.expect(t, test.want)
@@ -198,7 +208,7 @@ func TestShellOnATerminal(t *testing.T) {
 				t.Parallel()
 				s := openScreen(t)
 				before := s.mode(t)
-				p := s.start(t, in(t, e, args...))
+				p := s.start(t, at(t, e, args...))
 				s.raw(t)
 				s.enter("echo $((6*7)) $TERM\r")
 				s.out.expect(t, "42 xterm-256color\r\n")
@@ -254,7 +264,7 @@ func TestTerminalIsRestored(t *testing.T) {
 				t.Parallel()
 				s := openScreen(t)
 				before := s.mode(t)
-				p := s.start(t, in(t, e, append([]string{"docker-toxrun"}, test.args...)...))
+				p := s.start(t, at(t, e, append([]string{"docker-toxrun"}, test.args...)...))
 				if !slices.Contains(test.args, "no-such-program") {
 					s.out.expect(t, "ready\r\n")
 				}
@@ -330,7 +340,7 @@ func TestEnvironmentOnATerminal(t *testing.T) {
 		t.Parallel()
 		variables := func(more []string, args ...string) []string {
 			s := openScreen(t)
-			cmd := in(t, e, append([]string{"docker-toxrun"}, args...)...)
+			cmd := at(t, e, append([]string{"docker-toxrun"}, args...)...)
 			cmd.Env = append(cmd.Env, more...)
 			p := s.start(t, cmd)
 			p.exits(t, 0)
@@ -386,7 +396,7 @@ func TestTerminalOnOneSideIsNone(t *testing.T) {
 		} {
 			s := openScreen(t)
 			before := s.mode(t)
-			cmd := in(t, e, append([]string{"docker-toxrun"}, test.args...)...)
+			cmd := at(t, e, append([]string{"docker-toxrun"}, test.args...)...)
 			out := newTranscript()
 			cmd.Stdout = out
 			if test.in {
@@ -412,7 +422,7 @@ func TestNoColoursIntoAPipe(t *testing.T) {
 		t.Parallel()
 		s := openScreen(t)
 		out := newTranscript()
-		cmd := in(t, e, "docker-toxrun", "exec", "env")
+		cmd := at(t, e, "docker-toxrun", "exec", "env")
 		cmd.Stdout = out
 		cmd.SysProcAttr = nil
 		cmd.Stdin = s.tty
@@ -447,7 +457,7 @@ func TestInterruptFromTheTerminal(t *testing.T) {
 				token := number()
 				s := openScreen(t)
 				before := s.mode(t)
-				p := s.start(t, in(t, e, append(test.args, "exec", "sh", "-c", test.script, "sh", token)...))
+				p := s.start(t, at(t, e, append(test.args, "exec", "sh", "-c", test.script, "sh", token)...))
 				s.out.expect(t, "ready")
 				if test.script == family {
 					e.Sleeps(t, token, 5)
@@ -479,7 +489,7 @@ func TestTermToTheForegroundGroup(t *testing.T) {
 				token := number()
 				s := openScreen(t)
 				before := s.mode(t)
-				p := s.start(t, in(t, e, append(args, "exec", "sh", "-c", family, "sh", token)...))
+				p := s.start(t, at(t, e, append(args, "exec", "sh", "-c", family, "sh", token)...))
 				s.out.expect(t, "ready")
 				e.Sleeps(t, token, 5)
 				syscall.Kill(-p.Process.Pid, syscall.SIGTERM)
@@ -508,7 +518,7 @@ func TestClosedWindow(t *testing.T) {
 				t.Parallel()
 				token := number()
 				s := openScreen(t)
-				s.start(t, in(t, e, append(args, "exec", "sh", "-c", trap, "sh", token)...))
+				s.start(t, at(t, e, append(args, "exec", "sh", "-c", trap, "sh", token)...))
 				s.out.expect(t, "ready")
 				s.tty.Close()
 				s.master.Close()

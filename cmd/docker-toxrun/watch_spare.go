@@ -29,7 +29,7 @@ const comingTime = time.Second
 // prepare has a spare for a command such as c, which has ended: to start one while
 // a command runs would delay the report of that one's end by 50 ms (measured).
 func (s *spares) prepare(ctx context.Context, c *execproxy.Cmd) {
-	if c.TTY || s.spent || s.spare != nil {
+	if s.spent || s.spare != nil {
 		return
 	}
 	ready := make(chan prepared, 1)

@@ -42,6 +42,7 @@ func hold(s *execproxy.Spare, ended func()) (*held, error) {
 // release ends the watch, for the spare to be given away. It tells whether the
 // spare was alive until now.
 func (h *held) release() bool {
+	h.Release()
 	if h.Conn.SetReadDeadline(time.Unix(1, 0)) != nil {
 		return false
 	}

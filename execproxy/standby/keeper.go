@@ -31,16 +31,37 @@ type keeper struct {
 	over   chan struct{} // closed at the end
 	ended  error         // why the keeper ends; nil as long as it doesn't
 
-	want      Want
-	spare     *held // nil: there is none now
-	preparing bool
-	runs      int    // that go on
-	died      int    // spares in a row that ended before they were used
-	paused    bool   // the container is: its spare would not answer
-	spent     string // why the container can't have a spare; "": it can
-	unused    *time.Timer
-	info      Info
+	kinds  [2]kind // without a terminal, and with one
+	last   *kind   // that a client has asked for
+	runs   int     // that go on
+	quick  int     // of them, that may end soon
+	paused bool    // the container is: its spares would not answer
+	unused *time.Timer
+	info   Info
 }
+
+// A kind is what there is of one kind of spares.
+type kind struct {
+	want      Want      // of the last client; the zero Want: there was none
+	used      time.Time // by it
+	spare     *held     // nil: there is none now
+	preparing bool
+	died      int    // spares in a row that ended before they were used
+	spent     string // why the container can't have one; "": it can
+	python    bool   // the last one was an interpreter
+	plain     string // why it was none in spite of want.Preload
+}
+
+// of is the kind of spare that a client wants.
+func (k *keeper) of(want Want) *kind {
+	if want.TTY {
+		return &k.kinds[1]
+	}
+	return &k.kinds[0]
+}
+
+// lately tells whether a client has asked for one in the time for which it is kept.
+func (s *kind) lately() bool { return !s.used.IsZero() && time.Since(s.used) < s.want.Idle }
 
 var (
 	errStopped = errors.New("stopped")
@@ -72,10 +93,12 @@ func Keep(ctx context.Context, dir string, engine Engine, want Want, log *log.Lo
 	defer cancel()
 	k := &keeper{
 		engine: engine, log: log, do: make(chan func()), over: make(chan struct{}),
-		want: want, unused: time.NewTimer(want.Idle),
-		info: Info{PID: os.Getpid(), Engine: want.Engine, Container: want.Container, Name: want.Name, User: want.User, Begun: time.Now()},
+		unused: time.NewTimer(want.Idle),
+		info:   Info{PID: os.Getpid(), Engine: want.Engine, Container: want.Container, Name: want.Name, User: want.User, Begun: time.Now()},
 	}
 	k.info.Used = k.info.Begun
+	k.last = k.of(want)
+	k.last.want, k.last.used = want, k.info.Begun
 	defer close(k.over)
 	log.Printf("begins, for container %s", want.Name)
 	go k.accept(ctx, listener)
@@ -94,8 +117,8 @@ func Keep(ctx context.Context, dir string, engine Engine, want Want, log *log.Lo
 		}
 	}
 	unlisten(dir, listener)
-	if k.spare != nil {
-		k.spare.Close()
+	for i := range k.kinds {
+		k.kinds[i].drop()
 	}
 	log.Printf("ends: %v; %d hits, %d misses", k.ended, k.info.Hits, k.info.Misses)
 	return nil
@@ -173,41 +196,56 @@ func (k *keeper) end(why error) {
 	}
 }
 
-// prepare starts the next spare, unless there is one or a run goes on: that one's
-// end would be reported late.
+// prepare starts the next spare of each kind that was used lately, unless there is one or
+// a run goes on that may end soon: its end would be reported late.
 func (k *keeper) prepare(ctx context.Context) {
-	if k.spare != nil || k.preparing || k.runs > 0 || k.spent != "" {
-		return
-	}
-	k.preparing = true
-	c := k.want.cmd(k.engine)
-	go func() {
-		limited, cancel := context.WithTimeout(ctx, execproxy.PrepareTime)
-		defer cancel()
-		spare, err := c.Prepare(limited)
-		kept := false
-		k.hand(func() { kept = k.prepared(ctx, spare, err) })
-		if spare != nil && !kept {
-			spare.Close()
+	for i := range k.kinds {
+		s := &k.kinds[i]
+		if !s.lately() {
+			s.drop()
+			continue
 		}
-	}()
+		if s.spare != nil || s.preparing || k.quick > 0 || s.spent != "" {
+			continue
+		}
+		s.preparing = true
+		c := s.want.cmd(k.engine)
+		go func() {
+			limited, cancel := context.WithTimeout(ctx, execproxy.PrepareTime)
+			defer cancel()
+			spare, err := c.Prepare(limited)
+			kept := false
+			k.hand(func() { kept = k.prepared(ctx, s, spare, err) })
+			if spare != nil && !kept {
+				spare.Close()
+			}
+		}()
+	}
+}
+
+// drop ends the spare that nobody wants any more.
+func (s *kind) drop() {
+	if s.spare != nil {
+		s.spare.Close()
+		s.spare = nil
+	}
 }
 
 // prepared takes in what has become of a spare, and tells whether it is kept.
-func (k *keeper) prepared(ctx context.Context, spare *execproxy.Spare, err error) bool {
-	k.preparing = false
+func (k *keeper) prepared(ctx context.Context, s *kind, spare *execproxy.Spare, err error) bool {
+	s.preparing = false
 	if err == nil {
 		var h *held
-		if h, err = hold(spare, func() { k.hand(func() { k.lost(ctx, spare) }) }); err == nil {
-			k.spare = h
-			k.info.Python, k.info.Plain = spare.Python, spare.Plain
+		if h, err = hold(spare, func() { k.hand(func() { k.lost(ctx, s, spare) }) }); err == nil {
+			s.spare = h
+			s.python, s.plain = spare.Python, spare.Plain
 			return true
 		}
 	}
 	// 125 is for what is not the shell's fault: a container that is about to end.
 	if start, ok := errors.AsType[*execproxy.StartError](err); ok && start.Code != 125 {
 		k.log.Printf("no spare: %v", start)
-		k.spent = start.Error()
+		s.spent = start.Error()
 		return false
 	}
 	k.end(fmt.Errorf("no spare: %w", err))
@@ -216,63 +254,85 @@ func (k *keeper) prepared(ctx context.Context, spare *execproxy.Spare, err error
 
 // lost takes in that a spare has ended before its time. Whether the container is
 // gone too, the next one shows.
-func (k *keeper) lost(ctx context.Context, spare *execproxy.Spare) {
-	if k.spare == nil || k.spare.Spare != spare {
+func (k *keeper) lost(ctx context.Context, s *kind, spare *execproxy.Spare) {
+	if s.spare == nil || s.spare.Spare != spare {
 		return
 	}
-	k.spare.Close()
-	k.spare = nil
-	if k.died++; k.died >= diedLimit {
-		k.spent = "the waiting shells keep ending"
+	s.drop()
+	if s.died++; s.died >= diedLimit {
+		s.spent = "the waiting shells keep ending"
 	}
 	k.log.Printf("the spare has ended")
 	k.prepare(ctx)
 }
 
-// lend counts a run, and returns the spare if there is one.
-func (k *keeper) lend(want Want) *held {
+// A lending is a run that has asked for a spare.
+type lending struct {
+	kind  *kind
+	spare *held // nil: there was none
+	quick bool  // it may end soon
+}
+
+// lend counts a run, and gives it the spare if there is one.
+func (k *keeper) lend(want Want) *lending {
 	k.runs++
-	if len(k.want.Preload) > 0 && len(want.Preload) == 0 {
-		k.want.Idle = want.Idle // a run of another program takes no modules from the next
+	k.quick++
+	s := k.of(want)
+	k.last, s.used = s, time.Now()
+	if len(s.want.Preload) > 0 && len(want.Preload) == 0 {
+		s.want.Idle = want.Idle // a run of another program takes no modules from the next
 	} else {
-		k.want = want
+		s.want = want
 	}
 	var h *held
 	if !k.paused {
-		h, k.spare = k.spare, nil
+		h, s.spare = s.spare, nil
 	}
 	if h != nil && !h.release() {
 		h.Close()
 		h = nil
 	}
-	return h
+	return &lending{kind: s, spare: h, quick: true}
+}
+
+// lasts takes in that a run goes on, or has ended: it holds up no spare any more.
+func (k *keeper) lasts(l *lending) {
+	if l.quick {
+		l.quick = false
+		k.quick--
+	}
 }
 
 // back takes in the end of a run, and whether a spare was its command.
-func (k *keeper) back(ctx context.Context, hit bool) {
+func (k *keeper) back(ctx context.Context, l *lending, hit bool) {
 	k.runs--
+	k.lasts(l)
+	s := l.kind
 	if hit {
 		k.info.Hits++
-		k.died = 0
+		s.died = 0
 	} else {
 		k.info.Misses++
 	}
 	k.info.Used = time.Now()
-	k.unused.Reset(k.want.Idle)
+	s.used = k.info.Used
+	k.unused.Reset(s.want.Idle)
 	k.prepare(ctx)
 }
 
 func (k *keeper) tell() *Info {
 	told := k.info
-	told.Idle = k.want.Idle
+	told.Idle = k.last.want.Idle
+	told.Python, told.Plain = k.last.python, k.last.plain
+	told.Terminal = k.kinds[1].spare != nil
 	switch {
 	case k.runs > 0:
 		told.State = "running"
 	case k.paused:
 		told.State = "paused"
-	case k.spent != "":
-		told.State = k.spent
-	case k.spare == nil:
+	case k.last.spent != "":
+		told.State = k.last.spent
+	case k.last.spare == nil:
 		told.State = "starting"
 	default:
 		told.State = "ready"

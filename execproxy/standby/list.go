@@ -18,13 +18,14 @@ type Info struct {
 	Name      string        `json:"name"`      // of the container
 	User      string        `json:"user"`      // in the container; "" is its own
 	Begun     time.Time     `json:"begun"`
-	Used      time.Time     `json:"used"`   // the end of the last run, or Begun
-	Idle      time.Duration `json:"idle"`   // in nanoseconds; unused for this long it ends
-	Hits      int           `json:"hits"`   // runs whose command was a spare
-	Misses    int           `json:"misses"` // runs that were started plainly
-	State     string        `json:"state"`  // ready, starting, running, paused, or why there is no spare
-	Python    bool          `json:"python"` // the spare is an interpreter
-	Plain     string        `json:"plain"`  // why it is none in spite of Want.Preload
+	Used      time.Time     `json:"used"`     // the end of the last run, or Begun
+	Idle      time.Duration `json:"idle"`     // in nanoseconds; unused for this long it ends
+	Hits      int           `json:"hits"`     // runs whose command was a spare
+	Misses    int           `json:"misses"`   // runs that were started plainly
+	State     string        `json:"state"`    // ready, starting, running, paused, or why there is no spare
+	Python    bool          `json:"python"`   // the spare is an interpreter
+	Terminal  bool          `json:"terminal"` // there is one with a terminal
+	Plain     string        `json:"plain"`    // why it is none in spite of Want.Preload
 }
 
 // List asks the keepers of a directory what they are doing. Sockets that a killed

@@ -20,9 +20,10 @@ type Want struct {
 
 	Container  string // ID
 	Name       string // of the container, for messages
-	User       string // as in execproxy.Cmd, the next four too
+	User       string // as in execproxy.Cmd, the next five too
 	Privileged bool
 	Dir        string
+	TTY        bool
 	Program    string   // the command's first word
 	Env        []string // KEY=VALUE
 
@@ -39,7 +40,7 @@ func WantFor(c *execproxy.Cmd, engine, apiVersion string, idle time.Duration) Wa
 	stop, _ := c.StopSignal.(syscall.Signal)
 	return Want{
 		Engine: engine, APIVersion: apiVersion,
-		Container: c.Container, Name: c.Name, User: c.User, Privileged: c.Privileged, Dir: c.Dir,
+		Container: c.Container, Name: c.Name, User: c.User, Privileged: c.Privileged, Dir: c.Dir, TTY: c.TTY,
 		Program: c.Args[0], Env: c.Env, Preload: c.Preload, Sources: c.Sources,
 		StopSignal: stop, StopGrace: c.StopGrace,
 		Idle: idle,
@@ -49,7 +50,7 @@ func WantFor(c *execproxy.Cmd, engine, apiVersion string, idle time.Duration) Wa
 // cmd is the command that a spare is prepared for, and signalled as.
 func (w Want) cmd(engine execproxy.Engine) *execproxy.Cmd {
 	c := execproxy.Command(engine, w.Container, w.Program)
-	c.Name, c.User, c.Privileged, c.Dir = w.Name, w.User, w.Privileged, w.Dir
+	c.Name, c.User, c.Privileged, c.Dir, c.TTY = w.Name, w.User, w.Privileged, w.Dir, w.TTY
 	c.Env, c.Preload, c.Sources = w.Env, w.Preload, w.Sources
 	if c.StopGrace = w.StopGrace; w.StopSignal != 0 {
 		c.StopSignal = w.StopSignal
