@@ -41,11 +41,13 @@ test-plain:
 	$(GOTEST) ./cmd/docker-toxrun ./watch ./...
 
 # What a run does, once more with every command in an exec that was waiting: all of it
-# on the Engine made for tests, and on the real one what is another exec's there. What
-# is about spares anyway need not run twice.
+# on the Engine made for tests, and on the real one what is another exec's there; what
+# is about spares anyway need not run twice. And what happens at a terminal, with one
+# that has waited.
 test-standby:
 	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '/^fake' -skip 'Preload|Interpreter|Import|Spare|ManyRuns|Fuzz' ./execproxy
 	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '^Test(ExitStatusComesBack|StreamsStayApart|OutputIsLive|StdinReachesItsEnd|BigStreams|SignalEndsTheWholeFamily|ContainerThatGoesAway)/' -skip '/^fake' ./execproxy
+	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '^Test(Terminal|EveryKey|ShellOn|Interrupt|Closed|EnvironmentOn)' -skip FromStandby ./cmd/docker-toxrun
 
 # The core of it, and the demo, on the Engines of Debian's later releases, with tox 4.
 # They are unpacked, and nothing is installed. It needs root, and is not part of CI.
