@@ -29,7 +29,7 @@ var imports = map[string]struct{ ours, theirs []string }{
 		theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs", "github.com/creack/pty", "golang.org/x/sys/", "golang.org/x/sync/"},
 	},
 	"/execproxy/standby": {ours: []string{"/execproxy"}, theirs: []string{"github.com/docker/docker/api/", "golang.org/x/sys/"}},
-	"/internal/bench":    {},
+	"/internal/bench":    {theirs: []string{"github.com/creack/pty"}},
 	"/internal/lanes":    {theirs: []string{"github.com/mattn/go-runewidth", "github.com/vbauerster/mpb/v8"}},
 	"/internal/queue":    {theirs: []string{"github.com/gofrs/flock"}},
 	"/watch":             {theirs: []string{"github.com/fsnotify/fsnotify", "github.com/moby/patternmatcher", "github.com/bmatcuk/doublestar/v4", "golang.org/x/"}},

@@ -24,8 +24,8 @@ type Info struct {
 	Misses    int           `json:"misses"`   // runs that were started plainly
 	State     string        `json:"state"`    // ready, starting, running, paused, or why there is no spare
 	Python    bool          `json:"python"`   // the spare is an interpreter
-	Terminal  bool          `json:"terminal"` // there is one with a terminal
 	Plain     string        `json:"plain"`    // why it is none in spite of Want.Preload
+	Terminal  bool          `json:"terminal"` // there is one with a terminal
 }
 
 // List asks the keepers of a directory what they are doing. Sockets that a killed
