@@ -58,7 +58,7 @@ func (k *keeper) nothingRuns(text string) {
 // spare.
 func TestKilledClientIsNoLoss(t *testing.T) {
 	each(t, func(t *testing.T, k *keeper) {
-		asking, err := json.Marshal(map[string]any{"Version": 1, "Verb": "take", "Want": k.want})
+		asking, err := json.Marshal(map[string]any{"Version": standby.Version, "Verb": "take", "Want": k.want})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -41,7 +41,7 @@ func beStranger(dir, what string, want []byte) {
 		if err != nil {
 			panic(err)
 		}
-		fmt.Fprintf(conn, `{"Version":1,"Verb":"take","Want":%s}`+"\n", want)
+		fmt.Fprintf(conn, `{"Version":%d,"Verb":"take","Want":%s}`+"\n", standby.Version, want)
 		said, err := io.ReadAll(conn)
 		fmt.Printf("%q %v", said, err)
 	case "pose": // as a keeper
