@@ -47,7 +47,7 @@ test-plain:
 test-standby:
 	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '/^fake' -skip 'Preload|Interpreter|Import|Spare|ManyRuns|Fuzz' ./execproxy
 	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '^Test(ExitStatusComesBack|StreamsStayApart|OutputIsLive|StdinReachesItsEnd|BigStreams|SignalEndsTheWholeFamily|ContainerThatGoesAway)/' -skip '/^fake' ./execproxy
-	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '^Test(Terminal|EveryKey|ShellOn|Interrupt|Closed|EnvironmentOn)' -skip FromStandby ./cmd/docker-toxrun
+	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '^Test(Terminal|EveryKey|ShellOn|Interrupt|Closed|EnvironmentOn)' -skip 'FromStandby|fake' ./cmd/docker-toxrun
 
 # The core of it, and the demo, on the Engines of Debian's later releases, with tox 4.
 # They are unpacked, and nothing is installed. It needs root, and is not part of CI.
