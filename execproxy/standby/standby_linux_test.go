@@ -145,6 +145,35 @@ func each(t *testing.T, body func(t *testing.T, k *keeper)) {
 	})
 }
 
+// A kind of spare that nobody has used for its time is dropped, while the keeper has other
+// work.
+func TestKindThatIsNotUsedIsDropped(t *testing.T) {
+	each(t, func(t *testing.T, k *keeper) {
+		run := func(want standby.Want, more func()) {
+			lease, err := standby.Take(k.dir, want)
+			if err != nil || lease == nil {
+				t.Fatalf("Take() = %+v, %v", lease, err)
+			}
+			if lease.Spare != nil {
+				lease.Spare.Close()
+			}
+			more()
+			lease.Done()
+		}
+		terminal := k.want
+		terminal.TTY = true
+		run(terminal, func() {})
+		k.until(func(i standby.Info) bool { return i.Terminal })
+		terminal.Idle = time.Second
+		run(k.want, func() { run(terminal, func() {}) }) // without which the keeper may end with it
+		used := time.Now()
+		k.until(func(i standby.Info) bool {
+			run(k.want, func() {})
+			return time.Since(used) > terminal.Idle && !i.Terminal
+		})
+	})
+}
+
 func TestSpareIsLentOnceAndRenewedAfterTheRun(t *testing.T) {
 	each(t, func(t *testing.T, k *keeper) {
 		for round := 1; round <= 3; round++ {
