@@ -13,9 +13,10 @@ import (
 )
 
 // alone ends with status 99 if a process of an earlier run lives: each run leaves
-// the IDs of its own in a file that is ignored.
+// the IDs of its own in a file that is ignored. Another process may have one by now, but
+// not what is unique to the script among its arguments.
 const alone = `
-for pid in $(cat pids.log 2>/dev/null); do [ ! -d /proc/$pid ] || grep -q '^State:.*Z' /proc/$pid/status || { echo "alive: $pid"; exit 99; }; done
+for pid in $(cat pids.log 2>/dev/null); do [ $pid = $$ ] || ! grep -q "$0" /proc/$pid/cmdline 2>/dev/null || { echo "alive: $pid"; exit 99; }; done
 sleep 1$0 & one=$!
 setsid sleep 2$0 & two=$!
 echo $$ $one $two >>pids.log`
