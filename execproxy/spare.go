@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -102,146 +100,6 @@ func (c *Cmd) Prepare(ctx context.Context) (*Spare, error) {
 		s.Plain = why
 	}
 	return s, err
-}
-
-// launch starts an exec that is to wait, writes line to its stdin, and returns when
-// it says that it is there: its token, on stdout and on stderr, and a line feed.
-func (c *Cmd) launch(ctx context.Context, args []string, line string) (*Spare, error) {
-	waiting := &Cmd{
-		Engine: c.Engine, Container: c.Container, Name: c.Name,
-		Args: args,
-		Dir:  c.Dir, User: c.User, Privileged: c.Privileged, TTY: c.TTY,
-		Stdin: strings.NewReader(""),
-	}
-	if err := waiting.prepare(); err != nil {
-		return nil, err
-	}
-	token := rand.Text()
-	id, err := waiting.create(ctx, waiting.Args, token)
-	if err != nil {
-		return nil, waiting.notCreated(ctx, err)
-	}
-	stream, err := waiting.start(context.WithoutCancel(ctx), id)
-	if err != nil {
-		return nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { stream.Close() })
-	defer stop()
-	// The exec prints nothing before it has this line: output that comes along with the
-	// Engine's own answer would keep the connection from being passed on.
-	if _, err = io.WriteString(stream, line); err == nil {
-		if c.TTY {
-			err = readyTTY(stream.output, token, line)
-		} else {
-			err = ready(stream.output, token)
-		}
-	}
-	if err == nil {
-		s := &Spare{
-			Exec: id, Token: token, Conn: stream.Conn,
-			Container: c.Container, User: c.User, Privileged: c.Privileged, Dir: c.Dir, TTY: c.TTY,
-		}
-		if s.TTY {
-			s.beat()
-		}
-		return s, nil
-	}
-	stream.Close()
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	ended, ok := errors.AsType[ending](err)
-	if !ok {
-		return nil, err
-	}
-	switch now, problem := waiting.inspect(ctx, id); {
-	case problem != nil:
-		return nil, problem
-	case !now.started:
-		return nil, waiting.refused("sh", cmp.Or(string(ended), "sh: the engine has not started it"))
-	case now.code == 128+int(syscall.SIGALRM):
-		return nil, refusal("the import takes too long")
-	case ended != "":
-		return nil, prints(string(ended))
-	default:
-		return nil, refusal(fmt.Sprintf("it ended with exit status %d", now.code))
-	}
-}
-
-// A refusal is why an exec does not wait, for a person.
-type refusal string
-
-func (r refusal) Error() string { return string(r) }
-
-// prints is the refusal of an exec that prints more than its report.
-func prints(text string) refusal {
-	return refusal(fmt.Sprintf("it prints %.200q", text[strings.LastIndexByte(text, '\n')+1:]))
-}
-
-// An ending is what an exec has printed that has ended without a report. It may be the
-// Engine's message.
-type ending string
-
-func (ending) Error() string { return "it ended" }
-
-// ready reads an exec's report that it waits: its token, on both streams, since the
-// order between the two is not kept. What follows is for whoever wakes the exec. One
-// that does not wait reports why, which is a refusal. One that has ended without a
-// report is an ending.
-func ready(output *bufio.Reader, token string) error {
-	reported := errors.New("reported")
-	var text [frameStderr + 1]string
-	err := readFrames(output, func(stream int, data []byte) error {
-		text[stream] += string(data)
-		_, reason, _ := strings.Cut(text[frameStderr], token)
-		if strings.HasSuffix(reason, "\n") && (reason != "\n" || strings.Contains(text[frameStdout], token)) || len(text[stream]) > chunkSize {
-			return reported
-		}
-		return nil
-	})
-	printed, _, _ := strings.Cut(text[frameStdout], token)
-	before, reason, _ := strings.Cut(text[frameStderr], token)
-	before, reason = strings.TrimSpace(printed+"\n"+before), strings.TrimSpace(reason)
-	switch {
-	case err != nil && err != reported:
-		return err
-	case reason != "":
-		return refusal(reason)
-	case err == nil:
-		return ending(before)
-	case before != "":
-		return prints(before)
-	case output.Buffered() > 0:
-		return refusal("it prints what was not expected")
-	}
-	return nil
-}
-
-// readyTTY is ready for an exec with a terminal, where all is one stream. The terminal
-// may have echoed the line that was written to it.
-func readyTTY(output *bufio.Reader, token, line string) error {
-	var text string
-	for buffer := make([]byte, chunkSize); ; {
-		n, err := output.Read(buffer)
-		text += string(buffer[:n])
-		before, said, _ := strings.Cut(text, token)
-		before = strings.TrimSpace(strings.Replace(before, strings.ReplaceAll(line, "\n", "\r\n"), "", 1))
-		report, rest, whole := strings.Cut(said, "\n")
-		switch report = strings.TrimSpace(report); {
-		case whole && report != token:
-			return refusal(report)
-		case whole && before != "":
-			return prints(before)
-		case whole && rest != "", len(text) > chunkSize:
-			return refusal("it prints what was not expected")
-		case whole:
-			return nil
-		case err == io.EOF:
-			return ending(before)
-		case err != nil:
-			return err
-		}
-	}
 }
 
 // beatTime is how often a spare with a terminal is told to wait on, three times in the time
