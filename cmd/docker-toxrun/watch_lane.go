@@ -331,9 +331,12 @@ var errAway = errors.New("it has not come back")
 // movesOn ends the wait for containers where, of several, nothing else is left of the run:
 // the next one is to begin in those that are there.
 func (w *watching) movesOn() {
+	w.mu.Lock()
+	away := slices.ContainsFunc(w.lanes, func(l *watchLane) bool { return l.away.Load() }) // else it is about to begin
+	w.mu.Unlock()
 	w.sigs.Lock()
 	defer w.sigs.Unlock()
-	if w.run != nil && w.o.several() && !w.run.signals.busy() {
+	if away && w.run != nil && w.o.several() && !w.run.signals.busy() {
 		w.run.giveUp(errAway)
 	}
 }

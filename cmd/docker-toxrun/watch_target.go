@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -27,6 +28,7 @@ type watched struct {
 	target    *compose.Target   // nil: to be looked up
 	connected *execproxy.Client // for the target
 	told      string            // why it is waited for, as the user was told
+	away      atomic.Bool       // told is not empty
 	busy      bool              // a command runs in it, and tells by itself
 }
 
@@ -78,6 +80,7 @@ func (w *watched) current(ctx context.Context) (*compose.Target, error) {
 	}
 	if w.told != "" {
 		w.told = ""
+		w.away.Store(false)
 		w.report.notice("goes on in container "+target.ContainerName, "")
 	}
 	return target, nil
@@ -88,6 +91,7 @@ func (w *watched) wait(why string) {
 	if why != w.told {
 		w.report.waiting(why)
 		w.told = why
+		w.away.Store(true)
 	}
 }
 
@@ -152,6 +156,7 @@ func (w *watched) become(target *compose.Target, report *watchReport) error {
 		return nil
 	}
 	w.told = ""
+	w.away.Store(false)
 	return w.connect(target)
 }
 
