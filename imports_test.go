@@ -16,7 +16,7 @@ const module = "github.com/toxrun/docker-toxrun"
 var imports = map[string]struct{ ours, theirs []string }{
 	"": {},
 	"/cmd/docker-toxrun": {
-		ours: []string{"", "/compose", "/compose/loadexec", "/execproxy", "/execproxy/standby", "/internal/lanes", "/internal/queue", "/watch"},
+		ours: []string{"", "/compose", "/compose/loadexec", "/execproxy", "/execproxy/carry", "/execproxy/standby", "/internal/lanes", "/internal/paths", "/internal/queue", "/watch"},
 		theirs: []string{"github.com/docker/cli/", "github.com/docker/docker/", "github.com/containerd/errdefs",
 			"github.com/moby/sys/signal", "github.com/sirupsen/logrus", "github.com/spf13/", "golang.org/x/"},
 	},
@@ -25,12 +25,14 @@ var imports = map[string]struct{ ours, theirs []string }{
 	"/compose/load":       {ours: []string{"/compose"}, theirs: []string{"github.com/compose-spec/compose-go/v2/", "go.yaml.in/yaml/v4", "github.com/sirupsen/logrus"}},
 	"/compose/loadexec":   {ours: []string{"/compose"}},
 	"/execproxy":          {theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs", "golang.org/x/sys/"}},
+	"/execproxy/carry":    {theirs: []string{"github.com/docker/docker/api/"}},
 	"/execproxy/enginetest": {
 		theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs", "github.com/creack/pty", "golang.org/x/sys/", "golang.org/x/sync/"},
 	},
 	"/execproxy/standby": {ours: []string{"/execproxy"}, theirs: []string{"github.com/docker/docker/api/", "golang.org/x/sys/"}},
 	"/internal/bench":    {theirs: []string{"github.com/creack/pty"}},
 	"/internal/lanes":    {theirs: []string{"github.com/mattn/go-runewidth", "github.com/vbauerster/mpb/v8"}},
+	"/internal/paths":    {},
 	"/internal/queue":    {theirs: []string{"github.com/gofrs/flock"}},
 	"/watch":             {theirs: []string{"github.com/fsnotify/fsnotify", "github.com/moby/patternmatcher", "github.com/bmatcuk/doublestar/v4", "golang.org/x/"}},
 }

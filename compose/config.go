@@ -18,6 +18,7 @@ type Config struct {
 	Standby     time.Duration `json:"standby,omitempty"`
 	Preload     []string      `json:"preload,omitempty"`
 	Watch       WatchConfig   `json:"watch,omitzero"`
+	Shim        ShimConfig    `json:"shim,omitzero"`
 
 	Commands map[string]Command `json:"commands,omitempty"` // by name
 }
@@ -29,6 +30,11 @@ type Command struct {
 	Service     string   `json:"service,omitempty"`     // where it runs; "" is the service that names it
 	TTY         bool     `json:"tty,omitempty"`         // it takes the terminal, where there is one
 	Env         []string `json:"env,omitempty"`         // as Config.Environment, over it
+}
+
+// A ShimConfig is about programs of this machine that run in the container.
+type ShimConfig struct {
+	Environment []string `json:"environment,omitempty"` // names of the caller's variables, with * and ?, that the command gets
 }
 
 // A WatchConfig says what a watch looks at, and what it does about it.

@@ -50,7 +50,31 @@ func (t *Target) PathFor(dir string) (string, bool) {
 	if !filepath.IsAbs(dir) {
 		return "", false
 	}
-	dir = resolve(dir)
+	return t.inside(resolve(dir))
+}
+
+// PathForFile is PathFor for a file or a directory whose own name counts: one that is a
+// symbolic link keeps it where the link leads to the same file in the container.
+func (t *Target) PathForFile(name string) (string, bool) {
+	if !filepath.IsAbs(name) {
+		return "", false
+	}
+	dir, base := filepath.Split(filepath.Clean(name))
+	link, err := os.Readlink(name)
+	if err != nil {
+		return t.inside(filepath.Join(resolve(dir), base))
+	}
+	to, ok := t.PathFor(name)
+	if ok && !filepath.IsAbs(link) {
+		if here, ok := t.inside(filepath.Join(resolve(dir), base)); ok && path.Join(path.Dir(here), filepath.ToSlash(link)) == to {
+			return here, true
+		}
+	}
+	return to, ok
+}
+
+// inside is the path in the container of one of this machine without symbolic links.
+func (t *Target) inside(name string) (string, bool) {
 	type place struct{ source, rest, target string }
 	var places []place
 	for _, m := range t.Mounts {
@@ -58,7 +82,7 @@ func (t *Target) PathFor(dir string) (string, bool) {
 			continue
 		}
 		source := resolve(m.Source)
-		rest, err := filepath.Rel(source, dir)
+		rest, err := filepath.Rel(source, name)
 		if err == nil && filepath.IsLocal(rest) {
 			places = append(places, place{source, filepath.ToSlash(rest), clean(m.Target)})
 		}

@@ -23,11 +23,14 @@ type command struct {
 	env         []string // as o.env, and before it
 	// queued commands take turns in a container.
 	queued bool
+	// mapped commands are a person's or a program's of this machine, whose paths are
+	// mapped as --map-paths has it; toxrun's own are not.
+	mapped bool
 }
 
 // serviceCommand is the service's own command with args, `toxrun -- ARG...`.
 func serviceCommand(args []string) command {
-	return command{queued: true, args: func(c compose.Config) []string {
+	return command{queued: true, mapped: true, args: func(c compose.Config) []string {
 		if len(c.Command) == 0 {
 			return append([]string{"tox"}, args...)
 		}
@@ -52,6 +55,7 @@ func newExec(o *options, std stdio) *cobra.Command {
 			err := o.execute(cmd.Context(), std, command{
 				args:        func(compose.Config) []string { return args },
 				interactive: true,
+				mapped:      true,
 			})
 			return o.serviceMeant(cmd, args, err)
 		},
@@ -103,6 +107,7 @@ func newShell(o *options, std stdio) *cobra.Command {
 					return []string{"sh", "-c", findShell}
 				},
 				interactive: true,
+				mapped:      o.mapPaths != "",
 			})
 		},
 	}

@@ -53,6 +53,7 @@ need not be given. {{ stands for a { where no parameter is meant.`,
 			return o.execute(cmd.Context(), std, command{
 				args:        func(compose.Config) []string { return words },
 				interactive: c.TTY,
+				mapped:      true,
 				env:         c.Env,
 			})
 		},

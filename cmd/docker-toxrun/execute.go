@@ -298,13 +298,17 @@ func (o *options) run(ctx context.Context, e engine, l lane, what command) error
 		l.to.ending = "\r\n"
 		c.Notice = l.to.say
 	}
+	with := o.translate(connected, t, l.screen, what, c)
+	if err := with.send(ctx, l.received); err != nil {
+		return err
+	}
 	keeper := o.ask(e, t, c)
 	if keeper.lease != nil {
 		place.Runs(runOf(c))
 	}
 	err = c.Run(ctx)
 	keeper.done(err) // not deferred: to the keeper a panic is a killed client
-	return err
+	return with.receive(ctx, l.received, with.end(err))
 }
 
 // command is the command as the options and the target have it, without stdin,
@@ -323,7 +327,8 @@ func (o *options) command(e execproxy.Engine, t *compose.Target, screen *termina
 	if c.TTY = o.wantsTTY(screen, what); c.TTY {
 		c.Size = screen.size()
 	}
-	if c.Env, err = o.environment(t, what.env, screen, c.TTY); err != nil {
+	own := append(o.shim.environment(t), what.env...)
+	if c.Env, err = o.environment(t, own, screen, c.TTY); err != nil {
 		return nil, err
 	}
 	c.Env = append(c.Env, execproxy.ClientVariable+"="+clientName())
@@ -335,7 +340,7 @@ func (o *options) command(e execproxy.Engine, t *compose.Target, screen *termina
 }
 
 // wantsTTY decides whether the command gets a terminal. One that runs in the
-// background has none to give.
+// background has none to give, and a shim whose stderr goes elsewhere keeps it apart.
 func (o *options) wantsTTY(screen *terminal, what command) bool {
 	switch {
 	case o.tty:
@@ -343,5 +348,5 @@ func (o *options) wantsTTY(screen *terminal, what command) bool {
 	case o.several(), o.detach, o.noTTY, o.noStdin, !what.interactive:
 		return false
 	}
-	return screen.in && screen.out && screen.foreground()
+	return screen.in && screen.out && (screen.err || o.shim == nil) && screen.foreground()
 }

@@ -19,11 +19,22 @@ import (
 
 	"github.com/docker/cli/cli-plugins/metadata"
 	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
 
 	toxrun "github.com/toxrun/docker-toxrun"
 )
 
-func main() { os.Exit(run(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})) }
+func main() {
+	std := stdio{os.Stdin, os.Stdout, os.Stderr}
+	called, err := findShim(os.Args[0])
+	switch {
+	case err != nil:
+		os.Exit(status(err, messages{Writer: std.err, ending: "\n"}))
+	case called != nil:
+		os.Exit(called.run(os.Args[1:], std))
+	}
+	os.Exit(run(os.Args[1:], std))
+}
 
 // A stdio is the program's three standard streams.
 type stdio struct {
@@ -36,13 +47,18 @@ func run(args []string, std stdio) int {
 		_, _ = std.out.Write(toxrun.PluginJSON)
 		return 0
 	}
+	root, options := newRoot(std)
+	return execute(root, options, withoutPluginName(args, options), std)
+}
+
+// execute does what args say to root, which fills options.
+func execute(root *cobra.Command, options *options, args []string, std stdio) int {
 	// What libraries log is not for the user, net/http's "Unsolicited response received
 	// on idle HTTP channel", say, or what docker's ssh client can't close.
 	log.SetOutput(io.Discard)
 	logrus.SetOutput(io.Discard)
 	hold := holdPipe()
 	defer hold()
-	root, options := newRoot(std)
-	root.SetArgs(withoutPluginName(args, options))
+	root.SetArgs(args)
 	return status(root.ExecuteContext(context.Background()), options.messages(std.err))
 }

@@ -52,6 +52,9 @@ type options struct {
 	parallel      int           // how many may take turns at a time; 0: any number
 	waitLock      time.Duration // below 0: as long as it takes
 	cancelOrphans bool
+	mapPaths      string // in, out, in,out, none; "": as it is best
+	carry         bool   // files that the command names, where no mount has them
+	shim          *shim  // that was called; nil: none
 
 	quiet, verbose bool
 	warned         sync.Map // with what, a line each
@@ -100,6 +103,8 @@ func newOptions() *options {
 	r.DurationVar(&o.waitLock, "wait-lock", -1, "wait so long for them (default: to their end; 0 fails at once)")
 	r.Lookup("wait-lock").DefValue = "0s"
 	r.BoolVar(&o.cancelOrphans, "cancel-orphans", false, "end what a killed toxrun has left running, instead of waiting for it")
+	r.StringVar(&o.mapPaths, "map-paths", "", "`in,out` or one of them: of this machine in the command's words, in its output; or none")
+	r.BoolVar(&o.carry, "carry", false, "take files along that the command names and no mount has, and bring back what it writes")
 	r.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing but errors")
 	r.BoolVarP(&o.verbose, "verbose", "v", false, "say what is done")
 
@@ -169,6 +174,10 @@ func (o *options) complete() error {
 	switch {
 	case len(errs) > 0:
 		return errs[0]
+	case !slices.Contains([]string{"", "in", "out", "in,out", "none"}, o.mapPaths):
+		return usage(fmt.Sprintf("--map-paths %s: it is in, out, in,out or none", o.mapPaths), "")
+	case o.carry && (o.several() || o.detach):
+		return usage("--carry is for one command whose end is waited for: --all, --split, several services and --detach don't go with it", "")
 	case o.interactive && o.noStdin:
 		return usage("--interactive and --no-stdin exclude each other", "")
 	case o.tty && o.noTTY:
@@ -246,9 +255,14 @@ func (o *options) noRun(cmd *cobra.Command) error {
 
 // query is the part of the options that says which container is wanted.
 func (o *options) query(engine string) (compose.Query, error) {
-	dir, err := os.Getwd()
-	if err != nil && o.container == "" {
-		return compose.Query{}, errors.New("the current directory is gone: " + err.Error())
+	var dir string
+	if o.shim != nil {
+		dir = o.shim.from
+	} else {
+		var err error
+		if dir, err = os.Getwd(); err != nil && o.container == "" {
+			return compose.Query{}, errors.New("the current directory is gone: " + err.Error())
+		}
 	}
 	return compose.Query{
 		Engine:           engine,

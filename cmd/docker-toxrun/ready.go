@@ -224,7 +224,7 @@ func (o *options) composeUp(ctx context.Context, e engine, std stdio) error {
 		env = append(env, "DOCKER_HOST="+e.host)
 	}
 	up := exec.CommandContext(ctx, args[0], args[1:]...)
-	up.Stdout, up.Stderr, up.Env = std.err, std.err, env
+	up.Stdout, up.Stderr, up.Env, up.Dir = std.err, std.err, env, query.Dir
 	up.Cancel = func() error { return up.Process.Signal(syscall.SIGTERM) }
 	up.WaitDelay = stopTime
 	if err := up.Run(); err != nil {

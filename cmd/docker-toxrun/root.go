@@ -14,8 +14,11 @@ import (
 	"github.com/toxrun/docker-toxrun/compose"
 )
 
-// pluginName is the word after docker.
-const pluginName = "toxrun"
+// pluginName is the word after docker, and programName this program's file.
+const (
+	pluginName  = "toxrun"
+	programName = "docker-" + pluginName
+)
 
 // newRoot is the command tree, with the options it fills.
 func newRoot(std stdio) (*cobra.Command, *options) {
@@ -57,7 +60,7 @@ apart, stdin, signals and the exit status are passed through.`,
 	if os.Getenv(metadata.ReexecEnvvar) != "" {
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "docker " + pluginName}
 	} else {
-		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "docker-" + pluginName}
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: programName}
 	}
 	for _, set := range []*pflag.FlagSet{o.targetFlags, o.runFlags, o.dockerFlags} {
 		root.PersistentFlags().AddFlagSet(set)
@@ -65,7 +68,7 @@ apart, stdin, signals and the exit status are passed through.`,
 	root.PersistentFlags().SortFlags = false
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(o.usage)
-	root.AddCommand(newWatch(o, std), newExec(o, std), newShell(o, std), newDo(o, std), newPs(o, std), newCancel(o, std), newPing(o, std), newTarget(o, std), newStandby(std), newKeeper(std))
+	root.AddCommand(newWatch(o, std), newExec(o, std), newShell(o, std), newDo(o, std), newPs(o, std), newCancel(o, std), newPing(o, std), newTarget(o, std), newShim(o, std), newStandby(std), newKeeper(std))
 	_ = root.RegisterFlagCompletionFunc("service", o.completeService)
 	return root, o
 }

@@ -178,7 +178,7 @@ func (s *splitting) run(ctx context.Context, job lanes.Job, at int, begins func(
 	}
 	l.out, l.err = output.stream(0), output.stream(1)
 	args := s.args[job.Name]
-	err = s.o.run(ctx, s.plan.engine, l, command{args: func(compose.Config) []string { return args }, queued: s.plan.what.queued, env: s.plan.what.env})
+	err = s.o.run(ctx, s.plan.engine, l, command{args: func(compose.Config) []string { return args }, queued: s.plan.what.queued, mapped: s.plan.what.mapped, env: s.plan.what.env})
 	if _, gone := errors.AsType[*execproxy.GoneError](err); gone {
 		l.to.say(err.Error())
 		return lanes.End{Gone: true, Unbegun: true}

@@ -15,6 +15,7 @@ import (
 type terminal struct {
 	std     stdio
 	in, out bool // whether stdin and stdout are terminals
+	err     bool // whether stderr is one
 }
 
 func openTerminal(std stdio) *terminal {
@@ -22,6 +23,7 @@ func openTerminal(std stdio) *terminal {
 		std: std,
 		in:  term.IsTerminal(int(std.in.Fd())),
 		out: term.IsTerminal(int(std.out.Fd())),
+		err: term.IsTerminal(int(std.err.Fd())),
 	}
 }
 

@@ -191,12 +191,14 @@ func (w *watching) onceIn(ctx context.Context, r *watchRun, at int) error {
 		if w.report.json != nil {
 			c.Stdout = c.Stderr
 		}
+		with := w.o.translate(connected, target, w.screen, w.what, c)
 		c.Spare = l.take(func(why string) {
 			if w.o.verbose {
 				l.report.notice("no preload: "+why, "")
 			}
 		})
 		gone, err := w.runIn(ctx, r, at, target, c)
+		err = with.end(err)
 		if !gone && ctx.Err() == nil && w.signal() == nil && !w.o.noStandby {
 			l.prepare(ctx, c)
 		}

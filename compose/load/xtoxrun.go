@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,9 @@ func decode(raw any, dir string) (*compose.Config, *mistake) {
 		"standby":     func(v any) *mistake { return duration(v, &c.Standby) },
 		"preload":     func(v any) *mistake { return texts(v, &c.Preload) },
 		"commands":    func(v any) *mistake { return commands(v, &c.Commands) },
+		"shim": func(v any) *mistake {
+			return mapping(v, fields{"environment": func(v any) *mistake { return names(v, &c.Shim.Environment) }})
+		},
 		"watch": func(v any) *mistake {
 			return mapping(v, fields{
 				"paths":    func(v any) *mistake { return texts(v, &c.Watch.Paths) },
@@ -37,8 +41,8 @@ func decode(raw any, dir string) (*compose.Config, *mistake) {
 			})
 		},
 	})
-	for i, path := range c.Watch.Paths {
-		c.Watch.Paths[i] = join(dir, path)
+	for i, name := range c.Watch.Paths {
+		c.Watch.Paths[i] = join(dir, name)
 	}
 	if m != nil {
 		m.path = append(m.path, "x-toxrun")
@@ -125,6 +129,19 @@ func texts(v any, to *[]string) *mistake {
 			return wrong(v, "a list of strings with no other value in it")
 		}
 		*to = append(*to, s)
+	}
+	return nil
+}
+
+// names takes a list of variables' names, which may be patterns of package path.
+func names(v any, to *[]string) *mistake {
+	if wrong := texts(v, to); wrong != nil {
+		return wrong
+	}
+	for _, name := range *to {
+		if _, err := path.Match(name, ""); err != nil || name == "" || strings.Contains(name, "=") {
+			return wrong(name, "a variable's name, or a pattern such as PYTEST_*")
+		}
 	}
 	return nil
 }
