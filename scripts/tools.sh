@@ -1,12 +1,13 @@
 #!/bin/sh
 # tools.sh makes sure of the programs that the tests use besides docker: git and
-# vim, which save files as people do, a file system that sends no events, and an ssh
-# server, for engines at ssh:// addresses. The tests start their own, on a port of
+# vim, which save files as people do, and with make and Python call what runs in a
+# container, a file system that sends no events, and an ssh server, for engines at
+# ssh:// addresses. The tests start their own, on a port of
 # their own: what is installed here is not started, nor at the next boot.
 set -eu
 
 if [ "$(uname -s)" != Linux ]; then exit 0; fi
-for program in git vim fuse-overlayfs; do
+for program in git vim make python3 fuse-overlayfs; do
 	command -v "$program" >/dev/null || "$(dirname "$0")/apt.sh" "$program"
 done
 if [ -x /usr/sbin/sshd ] && command -v ssh >/dev/null; then exit 0; fi
