@@ -29,6 +29,39 @@ func tree(t *testing.T, names ...string) string {
 	return root
 }
 
+// A file's own name is kept where it leads to the same file in the container.
+func TestPathForFile(t *testing.T) {
+	t.Parallel()
+	root := tree(t, "proj/src/pkg", "shared", "link -> proj", "proj/same -> src/pkg", "proj/src/up -> ../src",
+		"proj/abs -> ROOT/proj/src", "proj/out -> ../shared", "proj/away -> ROOT/away", "away", "proj/dangling -> nowhere")
+	target := &Target{Mounts: []Mount{{filepath.Join(root, "proj"), "/app"}, {filepath.Join(root, "shared"), "/lib"}, {"", "/app/volume"}}}
+	for name, want := range map[string]string{
+		"proj":          "/app",
+		"proj/src/new":  "/app/src/new",
+		"link/src/pkg":  "/app/src/pkg",
+		"link":          "/app",
+		"proj/same":     "/app/same",
+		"proj/src/up":   "/app/src/up",
+		"proj/same/x":   "/app/src/pkg/x",
+		"proj/abs":      "/app/src",
+		"proj/out":      "/lib",
+		"proj/away":     "",
+		"proj/away/x":   "",
+		"proj/dangling": "/app/dangling",
+		"proj/volume":   "",
+		"proj/volume/x": "",
+		"away":          "",
+	} {
+		got, ok := target.PathForFile(filepath.Join(root, name))
+		if got != want || ok != (want != "") {
+			t.Errorf("%s: %q, %v, want %q", name, got, ok, want)
+		}
+	}
+	if got, ok := target.PathForFile("proj"); ok {
+		t.Errorf("a relative path: %q", got)
+	}
+}
+
 func TestPathFor(t *testing.T) {
 	t.Parallel()
 	root := tree(t, "proj/src/pkg", "proj/.tox", "shared/lib", "proj-2", "proj/..odd",

@@ -135,9 +135,12 @@ func (w *Writer) pass(text []byte, last bool) {
 			break
 		}
 		if pair.From != "" {
-			w.out = append(append(w.out, text[done:at-1]...), pair.To...)
+			w.out = append(w.out, text[done:at-1]...)
 			done = at - 1 + len(pair.From)
 			at = done
+			if pair.To != "/" || at == len(text) || text[at] != '/' {
+				w.out = append(w.out, pair.To...)
+			}
 		}
 	}
 	if done == 0 {
