@@ -14,7 +14,7 @@ import (
 
 // measureStreams measures much data both ways, and the memory that it takes.
 func (b *bench) measureStreams(ctx context.Context) (results []*result, err error) {
-	p, err := b.up(ctx, service("tests", "busybox"))
+	p, err := b.up(ctx, service("tests", "busybox")+"    volumes: ['.:/app']\n")
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,11 @@ func (b *bench) measureStreams(ctx context.Context) (results []*result, err erro
 		return nil, err
 	}
 	out := int64(b.pick(1024, 256))
-	groups := []*group{p.streamOut(u, out, nil), p.streamOut(u, out, null), in}
+	mapped, err := p.streamMapped(u, out)
+	if err != nil {
+		return nil, err
+	}
+	groups := []*group{p.streamOut(u, out, nil), p.streamOut(u, out, null), mapped, in}
 	if runtime.GOOS == "linux" { // elsewhere it can't be read
 		groups = append(groups, p.streamMemory(u, int64(b.pick(10, 1))<<10, null))
 	}
@@ -85,6 +89,39 @@ func (p *project) streamOut(u user, mib int64, to *os.File) *group {
 		},
 		promises: []promise{{fmt.Sprintf("%d MiB out to %s, `docker-toxrun` to `docker exec`", mib, where), "docker-toxrun", "docker exec", 1}},
 	}
+}
+
+// streamMapped is about output in which paths are mapped: of each four lines one has the
+// project's.
+func (p *project) streamMapped(u user, mib int64) (*group, error) {
+	const (
+		text  = "/app/tests/test_of_something.py:31: in test_that_it_holds\n    raise ValueError(value)\nE   ValueError: 17\n\n"
+		piece = 64 // MiB
+	)
+	repeated := bytes.Repeat([]byte(text), piece<<20/len(text))
+	if err := os.WriteFile(filepath.Join(p.dir, "log"), repeated, 0o644); err != nil {
+		return nil, err
+	}
+	size := int64(len(repeated)) * (mib / piece)
+	run := func(how string) func(context.Context) (float64, error) {
+		c := p.command(u, "docker-toxrun", "exec", "-n", "--map-paths="+how, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do cat log; done", mib/piece))
+		return func(ctx context.Context) (float64, error) {
+			var n counter
+			took, err := c.run(ctx, nil, &n)
+			if err == nil && (int64(n) == size) != (how == "none") {
+				err = fmt.Errorf("%d bytes came, of %d", n, size)
+			}
+			return took.Seconds(), err
+		}
+	}
+	return &group{
+		title: fmt.Sprintf("%d MiB of text out, with paths in it, to a pipe", mib), unit: "s", rounds: p.bench.pick(5, 2), base: "none",
+		contenders: []contender{
+			{key: "none", name: "`docker-toxrun exec --map-paths=none`", run: run("none")},
+			{key: "out", name: "`docker-toxrun exec --map-paths=out`", run: run("out")},
+		},
+		promises: []promise{{fmt.Sprintf("%d MiB out, paths mapped, to not mapped", mib), "out", "none", 1.3}},
+	}, nil
 }
 
 // A counter counts what is written to it.
