@@ -9,16 +9,17 @@ import "time"
 // for keys it doesn't know: mappings key by key, lists one after the other.
 // "command: !override [tox, -p]" replaces a list.
 type Config struct {
-	Command     []string      `json:"command,omitempty"`     // a string is split as Compose splits its own commands
-	User        string        `json:"user,omitempty"`        // as of docker exec, or "self"
-	Workdir     string        `json:"workdir,omitempty"`     // in the container
-	Environment []string      `json:"environment,omitempty"` // KEY=VALUE, or KEY alone for the caller's value; sorted where it was a mapping
-	Shell       string        `json:"shell,omitempty"`
-	StopGrace   time.Duration `json:"stop_grace,omitempty"`
-	Standby     time.Duration `json:"standby,omitempty"`
-	Preload     []string      `json:"preload,omitempty"`
-	Watch       WatchConfig   `json:"watch,omitzero"`
-	Shim        ShimConfig    `json:"shim,omitzero"`
+	Command      []string      `json:"command,omitempty"`     // a string is split as Compose splits its own commands
+	User         string        `json:"user,omitempty"`        // as of docker exec, or "self"
+	Workdir      string        `json:"workdir,omitempty"`     // in the container
+	Environment  []string      `json:"environment,omitempty"` // KEY=VALUE, or KEY alone for the caller's value; sorted where it was a mapping
+	Shell        string        `json:"shell,omitempty"`
+	ShellHistory bool          `json:"shell_history,omitempty"` // is kept on this machine
+	StopGrace    time.Duration `json:"stop_grace,omitempty"`
+	Standby      time.Duration `json:"standby,omitempty"`
+	Preload      []string      `json:"preload,omitempty"`
+	Watch        WatchConfig   `json:"watch,omitzero"`
+	Shim         ShimConfig    `json:"shim,omitzero"`
 
 	Commands map[string]Command `json:"commands,omitempty"` // by name
 }

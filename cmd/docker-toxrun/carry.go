@@ -73,6 +73,20 @@ func carryTo(t *compose.Target) string {
 	return "/"
 }
 
+// keepHistory has the shell go on with what was typed in earlier ones. Without it a shell
+// is still a shell.
+func (tr *translation) keepHistory(t *compose.Target) {
+	h, err := openHistory(t)
+	if err != nil {
+		tr.cmd.Notice(fmt.Sprintf("the shell has no history: %v", err))
+		return
+	}
+	tr.history, tr.load = h, newLoad(tr.engine, t, tr.cmd.User)
+	if inside, err := tr.load.Add(h.copy); err == nil {
+		tr.cmd.Env = append(h.environment(inside), tr.cmd.Env...)
+	}
+}
+
 // send copies what is to be carried into the container.
 func (tr *translation) send(ctx context.Context, received received) error {
 	if tr.load == nil || tr.load.Empty() {
@@ -88,9 +102,17 @@ func (tr *translation) send(ctx context.Context, received received) error {
 		tr.remove()
 		return err
 	case errdefs.IsNotFound(err) && strings.Contains(err.Error(), "No such container"):
+		if tr.history != nil {
+			tr.history.close()
+		}
 		return &execproxy.GoneError{Container: tr.cmd.Container, Err: err}
 	}
 	tr.remove()
+	if tr.history != nil {
+		tr.cmd.Notice(fmt.Sprintf("the shell has no history: %v", err))
+		tr.history, tr.load = nil, nil
+		return nil
+	}
 	return hinted(fmt.Errorf("files can't be carried into container %s: %w", tr.cmd.Name, err), "--carry=false, or TOXRUN_CARRY=false, runs without them")
 }
 
@@ -104,11 +126,14 @@ func (tr *translation) receive(ctx context.Context, received received, err error
 		_, failed := interruptible(ctx, received, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, tr.load.Receive(ctx)
 		})
+		if failed == nil && tr.history != nil {
+			failed = tr.history.keep()
+		}
 		if failed != nil {
 			for _, why := range strings.Split(failed.Error(), "\n") {
 				tr.cmd.Notice("not brought back from the container: " + why)
 			}
-			if err == nil {
+			if err == nil && tr.history == nil {
 				err = &execproxy.ExitError{Code: statusFailed}
 			}
 		}
@@ -122,6 +147,9 @@ const removeTime = 10 * time.Second
 
 // remove removes what was carried from the container.
 func (tr *translation) remove() {
+	if tr.history != nil {
+		defer tr.history.close()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), removeTime)
 	defer cancel()
 	rm := execproxy.Command(tr.engine, tr.cmd.Container, "rm", "-rf", tr.load.Dir)

@@ -26,6 +26,8 @@ type command struct {
 	// mapped commands are a person's or a program's of this machine, whose paths are
 	// mapped as --map-paths has it; toxrun's own are not.
 	mapped bool
+	// history is kept for a shell, where x-toxrun has it so.
+	history bool
 }
 
 // serviceCommand is the service's own command with args, `toxrun -- ARG...`.
@@ -108,6 +110,7 @@ func newShell(o *options, std stdio) *cobra.Command {
 				},
 				interactive: true,
 				mapped:      o.mapPaths != "",
+				history:     true,
 			})
 		},
 	}

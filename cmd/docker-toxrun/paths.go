@@ -46,6 +46,7 @@ type translation struct {
 	cmd     *execproxy.Cmd
 	engine  *execproxy.Client
 	load    *carry.Load // nil: nothing is carried
+	history *history    // nil: none is kept
 	outputs []*paths.Writer
 }
 
@@ -54,8 +55,11 @@ type translation struct {
 func (o *options) translate(e *execproxy.Client, t *compose.Target, screen *terminal, what command, c *execproxy.Cmd) *translation {
 	tr := &translation{cmd: c, engine: e}
 	in, out := o.mapsPaths(what, c.Args, screen)
+	if what.history && t.Config.ShellHistory {
+		tr.keepHistory(t)
+	}
 	if in || o.carry {
-		if o.carry {
+		if o.carry && tr.load == nil {
 			tr.load = newLoad(e, t, c.User)
 		}
 		here, _ := os.Getwd()

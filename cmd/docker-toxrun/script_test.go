@@ -227,14 +227,14 @@ func (s *stage) add(model *compose.Model, service compose.Service, image string,
 	return created.ID
 }
 
-// recreate SERVICE replaces a service's container by a new one, as docker compose
-// up --force-recreate does.
+// recreate [-image TAG] SERVICE replaces a service's container by a new one, as docker
+// compose up --force-recreate does.
 func recreate(ts *testscript.TestScript, neg bool, args []string) {
 	s := stageOf(ts)
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: recreate SERVICE")
+	if neg || len(args) != 1 && (len(args) != 3 || args[0] != "-image") {
+		ts.Fatalf("usage: recreate [-image TAG] SERVICE")
 	}
-	ts.Check(s.client.ContainerRemove(context.Background(), s.containers[args[0]], container.RemoveOptions{Force: true}))
+	ts.Check(s.client.ContainerRemove(context.Background(), s.containers[args[len(args)-1]], container.RemoveOptions{Force: true}))
 	up(ts, false, args)
 }
 

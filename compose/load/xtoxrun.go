@@ -20,15 +20,16 @@ import (
 func decode(raw any, dir string) (*compose.Config, *mistake) {
 	c := &compose.Config{}
 	m := mapping(raw, fields{
-		"command":     func(v any) *mistake { return command(v, &c.Command) },
-		"user":        func(v any) *mistake { return text(v, &c.User) },
-		"workdir":     func(v any) *mistake { return text(v, &c.Workdir) },
-		"environment": func(v any) *mistake { return variables(v, &c.Environment) },
-		"shell":       func(v any) *mistake { return text(v, &c.Shell) },
-		"stop_grace":  func(v any) *mistake { return duration(v, &c.StopGrace) },
-		"standby":     func(v any) *mistake { return duration(v, &c.Standby) },
-		"preload":     func(v any) *mistake { return texts(v, &c.Preload) },
-		"commands":    func(v any) *mistake { return commands(v, &c.Commands) },
+		"command":       func(v any) *mistake { return command(v, &c.Command) },
+		"user":          func(v any) *mistake { return text(v, &c.User) },
+		"workdir":       func(v any) *mistake { return text(v, &c.Workdir) },
+		"environment":   func(v any) *mistake { return variables(v, &c.Environment) },
+		"shell":         func(v any) *mistake { return text(v, &c.Shell) },
+		"shell_history": func(v any) *mistake { return boolean(v, &c.ShellHistory) },
+		"stop_grace":    func(v any) *mistake { return duration(v, &c.StopGrace) },
+		"standby":       func(v any) *mistake { return duration(v, &c.Standby) },
+		"preload":       func(v any) *mistake { return texts(v, &c.Preload) },
+		"commands":      func(v any) *mistake { return commands(v, &c.Commands) },
 		"shim": func(v any) *mistake {
 			return mapping(v, fields{"environment": func(v any) *mistake { return names(v, &c.Shim.Environment) }})
 		},
