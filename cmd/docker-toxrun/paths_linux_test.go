@@ -37,7 +37,7 @@ func TestTerminalShowsPathsOfThisMachine(t *testing.T) {
 		want string // shown
 	}{
 		{"exec", []string{"exec", "printf", `%s /app/a.py:3 /apps\n`, "{}/a.py"}, "{}/a.py {}/a.py:3 /apps\r\n"},
-		{"the service's command", []string{"-T", "exec", "sh", "-c", "echo /app/a; echo /app/b >&2"}, "{}/a\r\n{}/b\r\n"},
+		{"stderr", []string{"-T", "exec", "sh", "-c", "echo /app/b >&2"}, "{}/b\r\n"},
 		{"none", []string{"--map-paths=none", "exec", "printf", `/app %s\n`, "{}/a.py"}, "/app {}/a.py\r\n"},
 		{"in", []string{"--map-paths=in", "exec", "printf", `/app %s\n`, "{}/a.py"}, "/app /app/a.py\r\n"},
 		{"out", []string{"--map-paths=out", "exec", "printf", `/app %s\n`, "{}/none"}, "{} {}/none\r\n"},
