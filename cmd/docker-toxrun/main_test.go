@@ -25,7 +25,9 @@ import (
 
 // The tests run the program as the user does: as a process. It is built for them, with
 // the race detector when they have it, as is the one that reads Compose files, without:
-// the tests of compose/load look for races there. Both are on the PATH while they run.
+// the tests of compose/load look for races there. Both are on the PATH while they run. What
+// runs a second time, on the real Engine or with spares, has a program without (see
+// unraced): its start takes a third of the time.
 // The one that panics is this binary under that name.
 func TestMain(m *testing.M) {
 	// The race detector holds each process back for a second at its end.
@@ -40,19 +42,30 @@ func buildPrograms() (remove func(), err error) {
 		return nil, err
 	}
 	remove = func() { os.RemoveAll(dir) }
-	build := []string{"build", "-buildvcs=false", "-o", dir}
 	race := "-race=false"
-	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if info, ok := debug.ReadBuildInfo(); ok && os.Getenv("TOXRUN_TEST_STANDBY") == "" && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		race = "-race"
 	}
-	for _, args := range [][]string{{race, "."}, {"../toxrun-compose"}} {
-		if out, err := exec.Command("go", slices.Concat(build, args)...).CombinedOutput(); err != nil {
+	unraced = filepath.Join(dir, "unraced")
+	for _, args := range [][]string{
+		{"build", "-buildvcs=false", "-o", dir, race, "."},
+		{"build", "-buildvcs=false", "-o", unraced + "/", ".", "../toxrun-compose"},
+	} {
+		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 			remove()
 			return nil, fmt.Errorf("%w: %s", err, out)
 		}
 	}
+	const reader = "toxrun-compose"
+	if err := os.Symlink(filepath.Join(unraced, reader), filepath.Join(dir, reader)); err != nil {
+		remove()
+		return nil, err
+	}
 	return remove, os.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
 }
+
+// unraced is the directory of the programs without the race detector.
+var unraced string
 
 // waiting runs more tests at the same time than there are processors: most of them
 // wait for processes.

@@ -103,6 +103,7 @@ func setStage(env *testscript.Env, real bool) error {
 	if real {
 		s.client = realEngine(s.t)
 		s.t.Cleanup(s.clear)
+		env.Setenv("PATH", unraced+string(filepath.ListSeparator)+env.Getenv("PATH"))
 	} else {
 		s.engine = new(enginetest.Engine)
 		s.engine.Start(s.t)
