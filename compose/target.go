@@ -50,31 +50,44 @@ func (t *Target) PathFor(dir string) (string, bool) {
 	if !filepath.IsAbs(dir) {
 		return "", false
 	}
-	return t.inside(resolve(dir))
-}
-
-// PathForFile is PathFor for a file or a directory whose own name counts: one that is a
-// symbolic link keeps it where the link leads to the same file in the container.
-func (t *Target) PathForFile(name string) (string, bool) {
-	if !filepath.IsAbs(name) {
+	inside, in := t.inside(resolve(dir))
+	if in != Mounted {
 		return "", false
 	}
+	return inside, true
+}
+
+// Where a file or directory of this machine is in a container.
+type Where int
+
+const (
+	Outside Where = iota // nowhere
+	Covered              // its path is there, and another mount lies on top of it
+	Mounted
+)
+
+// PathForFile is PathFor for a file or a directory whose own name counts: one that is a
+// symbolic link keeps it where the link leads to the same file in the container. The path is
+// "" for what is Outside.
+func (t *Target) PathForFile(name string) (string, Where) {
+	if !filepath.IsAbs(name) {
+		return "", Outside
+	}
 	dir, base := filepath.Split(filepath.Clean(name))
+	here, in := t.inside(filepath.Join(resolve(dir), base))
 	link, err := os.Readlink(name)
-	if err != nil {
-		return t.inside(filepath.Join(resolve(dir), base))
+	if err != nil || in == Covered {
+		return here, in
 	}
-	to, ok := t.PathFor(name)
-	if ok && !filepath.IsAbs(link) {
-		if here, ok := t.inside(filepath.Join(resolve(dir), base)); ok && path.Join(path.Dir(here), filepath.ToSlash(link)) == to {
-			return here, true
-		}
+	to, leads := t.inside(resolve(name))
+	if leads == Mounted && in == Mounted && !filepath.IsAbs(link) && path.Join(path.Dir(here), filepath.ToSlash(link)) == to {
+		return here, Mounted
 	}
-	return to, ok
+	return to, leads
 }
 
 // inside is the path in the container of one of this machine without symbolic links.
-func (t *Target) inside(name string) (string, bool) {
+func (t *Target) inside(name string) (inside string, in Where) {
 	type place struct{ source, rest, target string }
 	var places []place
 	for _, m := range t.Mounts {
@@ -89,15 +102,18 @@ func (t *Target) inside(name string) (string, bool) {
 	}
 	slices.SortStableFunc(places, func(a, b place) int { return len(b.source) - len(a.source) })
 	for _, p := range places {
-		inside := path.Join(p.target, p.rest)
+		at := path.Join(p.target, p.rest)
+		if inside == "" {
+			inside, in = at, Covered
+		}
 		if !slices.ContainsFunc(t.Mounts, func(m Mount) bool {
 			over := clean(m.Target)
-			return over != p.target && within(over, p.target) && within(inside, over)
+			return over != p.target && within(over, p.target) && within(at, over)
 		}) {
-			return inside, true
+			return at, Mounted
 		}
 	}
-	return "", false
+	return inside, in
 }
 
 // resolve is filepath.EvalSymlinks, or the path itself where that fails: on a

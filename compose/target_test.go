@@ -35,7 +35,7 @@ func TestPathForFile(t *testing.T) {
 	root := tree(t, "proj/src/pkg", "shared", "link -> proj", "proj/same -> src/pkg", "proj/src/up -> ../src",
 		"proj/abs -> ROOT/proj/src", "proj/out -> ../shared", "proj/away -> ROOT/away", "away", "proj/dangling -> nowhere")
 	target := &Target{Mounts: []Mount{{filepath.Join(root, "proj"), "/app"}, {filepath.Join(root, "shared"), "/lib"}, {"", "/app/volume"}}}
-	for name, want := range map[string]string{
+	for name, want := range map[string]string{ // "-" in front: something lies on top of it
 		"proj":          "/app",
 		"proj/src/new":  "/app/src/new",
 		"link/src/pkg":  "/app/src/pkg",
@@ -48,17 +48,24 @@ func TestPathForFile(t *testing.T) {
 		"proj/away":     "",
 		"proj/away/x":   "",
 		"proj/dangling": "/app/dangling",
-		"proj/volume":   "",
-		"proj/volume/x": "",
+		"proj/volume":   "-/app/volume",
+		"proj/volume/x": "-/app/volume/x",
 		"away":          "",
 	} {
-		got, ok := target.PathForFile(filepath.Join(root, name))
-		if got != want || ok != (want != "") {
-			t.Errorf("%s: %q, %v, want %q", name, got, ok, want)
+		got, in := target.PathForFile(filepath.Join(root, name))
+		path, covered := strings.CutPrefix(want, "-")
+		where := Mounted
+		if covered {
+			where = Covered
+		} else if want == "" {
+			where = Outside
+		}
+		if got != path || in != where {
+			t.Errorf("%s: %q, %v, want %q, %v", name, got, in, path, where)
 		}
 	}
-	if got, ok := target.PathForFile("proj"); ok {
-		t.Errorf("a relative path: %q", got)
+	if got, in := target.PathForFile("proj"); got != "" || in != Outside {
+		t.Errorf("a relative path: %q, %v", got, in)
 	}
 }
 

@@ -21,9 +21,17 @@ import (
 	"github.com/toxrun/docker-toxrun/execproxy/carry"
 )
 
-// ofTheSystem tells whether a path is of a file system that each machine has of its own.
-func ofTheSystem(name string) bool {
-	return slices.ContainsFunc([]string{"/dev", "/proc", "/sys"}, func(dir string) bool { return isBelow(name, dir) })
+// isPlace tells whether a path is a place that each machine has of its own, and no file
+// that somebody would want to go along: of the system, a directory for temporary files or
+// a user's, or one that holds a mount. A pipe that only this process has is told of.
+func (tr *translation) isPlace(t *compose.Target, name string) bool {
+	if number, ok := strings.CutPrefix(name, "/dev/fd/"); ok && number > "2" {
+		tr.cmd.Notice(name + " is not carried into the container: it is a pipe of this machine")
+	}
+	home, _ := os.UserHomeDir()
+	return slices.ContainsFunc([]string{"/dev", "/proc", "/sys"}, func(dir string) bool { return isBelow(name, dir) }) ||
+		slices.Contains([]string{"/", home, filepath.Clean(os.TempDir()), "/tmp", "/var/tmp"}, name) ||
+		slices.ContainsFunc(t.Mounts, func(m compose.Mount) bool { return m.Source != "" && isBelow(m.Source, name) })
 }
 
 // temporary tells whether a file is below a directory for temporary ones: there nobody
@@ -155,7 +163,7 @@ func (tr *translation) remove() {
 	rm := execproxy.Command(tr.engine, tr.cmd.Container, "rm", "-rf", tr.load.Dir)
 	rm.Name, rm.User, rm.Dir = tr.cmd.Name, "0", "/"
 	if err := rm.Run(ctx); err != nil {
-		if _, gone := errors.AsType[*execproxy.GoneError](err); !gone {
+		if gone, ok := errors.AsType[*execproxy.GoneError](err); !ok || !errdefs.IsNotFound(gone.Err) {
 			tr.cmd.Notice(fmt.Sprintf("%s is left in container %s: rm: %v", tr.load.Dir, tr.cmd.Name, err))
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -63,8 +64,12 @@ func (o *options) translate(e *execproxy.Client, t *compose.Target, screen *term
 			tr.load = newLoad(e, t, c.User)
 		}
 		here, _ := os.Getwd()
-		c.Args = paths.Words{Dir: here, Translate: func(name, full string, missing bool) string {
-			return tr.word(t, in, name, full, missing)
+		_, mounted := t.PathFor(here)
+		if o.shim != nil && !mounted && o.workdir == "" && t.Config.Workdir == "" {
+			c.Notice(fmt.Sprintf("this directory is in no mount of the container: %s runs in %s", o.shim.name, cmp.Or(t.Workdir, "/")))
+		}
+		c.Args = paths.Words{Dir: here, Bare: o.carry && !mounted, Translate: func(name, full string, _ bool) string {
+			return tr.word(t, in, name, full)
 		}}.Args(c.Args)
 	}
 	if out {
@@ -74,18 +79,16 @@ func (o *options) translate(e *execproxy.Client, t *compose.Target, screen *term
 }
 
 // word is the path in the container for one in the command's words, "" to leave it.
-func (tr *translation) word(t *compose.Target, in bool, name, full string, missing bool) string {
-	inside, mounted := t.PathForFile(full)
+func (tr *translation) word(t *compose.Target, in bool, name, full string) string {
+	inside, where := t.PathForFile(full)
 	switch {
-	case mounted && !in, inside == "/":
+	case where != compose.Outside && (!in || inside == "/"):
 		return ""
-	case mounted && !filepath.IsAbs(name) && tr.cmd.Dir != "" && path.Join(tr.cmd.Dir, filepath.ToSlash(name)) == inside:
+	case where != compose.Outside && !filepath.IsAbs(name) && tr.cmd.Dir != "" && path.Join(tr.cmd.Dir, filepath.ToSlash(name)) == inside:
 		return "" // it leads there anyway
-	case mounted:
+	case where != compose.Outside:
 		return inside
-	case tr.load == nil, ofTheSystem(full):
-		return ""
-	case !temporary(full) && tr.there(full):
+	case tr.load == nil, tr.isPlace(t, full), !temporary(full) && tr.there(full):
 		return ""
 	}
 	inside, err := tr.load.Add(full)
@@ -110,6 +113,9 @@ func (tr *translation) mapOutput(t *compose.Target) {
 	if m == nil {
 		return
 	}
+	if from := tr.cmd.Stdin; from != nil && !tr.cmd.TTY && !isNullFile(from) {
+		tr.cmd.Stdin = paths.NewReader(from, m, func() { tr.exact() })
+	}
 	both := tr.cmd.Stdout == tr.cmd.Stderr
 	tr.cmd.Stdout = tr.mapped(tr.cmd.Stdout, m)
 	if both {
@@ -124,7 +130,7 @@ func (tr *translation) mapOutput(t *compose.Target) {
 const typedTime = 10 * time.Millisecond
 
 func (tr *translation) mapped(to io.Writer, m *paths.Map) io.Writer {
-	if file, ok := to.(*os.File); ok && isEmpty(file) {
+	if isNullFile(to) {
 		return to
 	}
 	w := paths.NewWriter(to, m)
@@ -133,6 +139,20 @@ func (tr *translation) mapped(to io.Writer, m *paths.Map) io.Writer {
 	}
 	tr.outputs = append(tr.outputs, w)
 	return w
+}
+
+// exact has the output passed on as it is from now on: paths that came in go out as they
+// were, and no file that an editor has formatted is changed.
+func (tr *translation) exact() {
+	for _, w := range tr.outputs {
+		w.Exact()
+	}
+}
+
+// isNullFile tells whether a stream is /dev/null.
+func isNullFile(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && isEmpty(file)
 }
 
 // end passes on what is left of the output of a run that has ended with err, which it

@@ -13,7 +13,9 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
+	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -32,8 +34,8 @@ type shim struct {
 
 // A shimRecord is what is kept of a shim besides its name: how shim add was called.
 type shimRecord struct {
-	// From is where shim add was called: relative to the shim's directory where that
-	// is below, so that both can be moved, else absolute.
+	// From is where shim add was called: relative to the shim's directory where both are
+	// of one project, so that this can be moved, else absolute.
 	From string `json:"from"`
 	// Options are shim add's, --name=value each.
 	Options []string `json:"options,omitempty"`
@@ -53,6 +55,9 @@ func findShim(argv0 string) (*shim, error) {
 		return nil, nil
 	}
 	called := whichIs(argv0)
+	if called == "" {
+		return nil, hinted(fmt.Errorf("called as %q, where there is no such shim", argv0), "call a shim by its path, or by its name where its directory is in the PATH")
+	}
 	for range 40 { // as Linux follows
 		target, err := os.Readlink(called)
 		if err != nil {
@@ -133,6 +138,15 @@ func readShims(dir string) (map[string]shimRecord, error) {
 	return records, err
 }
 
+// lockShims keeps others from changing the records of a directory's shims meanwhile.
+func lockShims(dir string) (unlock func(), err error) {
+	lock := flock.New(filepath.Join(dir, shimRecords+".lock"))
+	if err := lock.Lock(); err != nil {
+		return nil, err
+	}
+	return func() { lock.Unlock() }, nil
+}
+
 // writeShims writes the records of a directory's shims.
 func writeShims(dir string, records map[string]shimRecord) error {
 	text, err := json.MarshalIndent(records, "", "  ")
@@ -179,7 +193,7 @@ func (s *shim) environment(t *compose.Target) []string {
 	}
 	here, _ := os.Getwd()
 	return paths.Words{Dir: here, Translate: func(_, full string, _ bool) string {
-		inside, _ := t.PathForFile(full)
+		inside, _ := t.PathForFile(full) // "" leaves it
 		return inside
 	}}.Args(env)
 }
@@ -247,7 +261,7 @@ func someNames(cmd *cobra.Command, names []string) error {
 	}
 	for _, name := range names {
 		switch {
-		case name == "", name == ".", name == "..", strings.HasPrefix(name, "-"), strings.ContainsAny(name, `/\`+"\x00\n"), isProgram(name), strings.HasPrefix(name, "toxrun-compose"):
+		case name == "", name == ".", name == "..", strings.HasPrefix(name, "-"), strings.ContainsAny(name, `/\`), visible(name) != name, !utf8.ValidString(name), isProgram(name), strings.HasPrefix(name, "toxrun-compose"):
 			return usage(fmt.Sprintf("%q can't be the name of a shim", name), "")
 		}
 	}
@@ -307,12 +321,17 @@ func (o *options) addShims(cmd *cobra.Command, std stdio, dir string, names []st
 			}
 		}
 	}
+	unlock, err := lockShims(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	records, err := readShims(dir)
 	if err != nil {
 		return err
 	}
 	record := shimRecord{From: here, Options: o.given(cmd)}
-	if rel, err := filepath.Rel(dir, here); err == nil && isBelow(dir, here) {
+	if rel, err := filepath.Rel(dir, here); err == nil && (bare || isBelow(dir, here)) {
 		record.From = filepath.ToSlash(rel)
 	}
 	for _, name := range names {
@@ -435,6 +454,14 @@ func listShims(std stdio, dir, format string) error {
 }
 
 func removeShims(cmd *cobra.Command, dir string, names []string) error {
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	if len(shimNames(dir)) > 0 {
+		unlock, err := lockShims(dir)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
 	there := shimNames(dir)
 	for _, name := range names {
 		if !slices.Contains(there, name) {

@@ -5,17 +5,20 @@ package carry
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -57,12 +60,14 @@ type place struct {
 // An item is a file or directory that was added.
 type item struct {
 	name string
+	real string           // where it is: elsewhere for a symbolic link
 	sent map[string]stamp // by path below place.dir
 }
 
 // A stamp tells a file that was written from one that was not.
 type stamp struct {
 	size, mtime int64 // bytes; seconds since 1970
+	directory   bool
 }
 
 const (
@@ -79,14 +84,19 @@ func (l *Load) Empty() bool { return len(l.places) == 0 }
 // Add adds a file, or a directory with all that is in it, and returns its path in the
 // container. One that is not there is added all the same: it is received if the command
 // makes it. name is absolute and clean. It is an error where it is too much for a Load,
-// or neither a file nor a directory; then nothing is added.
+// can't be read, or is neither a file nor a directory; then nothing is added.
 func (l *Load) Add(name string) (inside string, err error) {
 	size, files := l.size, l.files
-	err = walk(name, func(_ string, info fs.FileInfo) error {
+	err = walk(name, func(below string, info fs.FileInfo) error {
 		switch {
 		case info.IsDir(), info.Mode()&fs.ModeSymlink != 0:
 		case info.Mode().IsRegular():
 			size += info.Size()
+			file, err := os.Open(below)
+			if err != nil {
+				return err
+			}
+			file.Close()
 		case files == l.files: // name itself
 			return errors.New("it is neither a file nor a directory")
 		}
@@ -96,6 +106,9 @@ func (l *Load) Add(name string) (inside string, err error) {
 		return nil
 	})
 	if err != nil {
+		if path, ok := errors.AsType[*fs.PathError](err); ok {
+			name, err = path.Path, path.Err
+		}
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	l.size, l.files = size, files
@@ -107,7 +120,11 @@ func (l *Load) Add(name string) (inside string, err error) {
 	}
 	p := &l.places[at]
 	if !slices.ContainsFunc(p.items, func(i item) bool { return i.name == base }) {
-		p.items = append(p.items, item{base, map[string]stamp{}})
+		real, err := filepath.EvalSymlinks(name)
+		if err != nil {
+			real = name // it is not there
+		}
+		p.items = append(p.items, item{base, real, map[string]stamp{}})
 	}
 	return path.Join(l.inside(at), base), nil
 }
@@ -162,12 +179,14 @@ func (l *Load) Send(ctx context.Context) error {
 		packed <- err
 	}()
 	err := l.Engine.CopyToContainer(ctx, l.Container, path.Dir(l.Dir), out, container.CopyToContainerOptions{})
-	out.CloseWithError(errors.New("the engine has stopped reading")) // if it has not read all
-	if failed := <-packed; failed != nil && err == nil {
-		err = failed
+	out.CloseWithError(errUnread)
+	if failed := <-packed; failed != nil && !errors.Is(failed, errUnread) {
+		return failed // which is why the request has failed, too
 	}
 	return err
 }
+
+var errUnread = errors.New("the engine has stopped reading")
 
 // pack writes the archive, with paths below path.Dir(l.Dir).
 func (l *Load) pack(to io.Writer) error {
@@ -225,10 +244,13 @@ func (l *Load) add(w *tar.Writer, to, name string, info fs.FileInfo, sent map[st
 	if info.IsDir() {
 		header.Name += "/"
 	}
-	if err := w.WriteHeader(header); err != nil || !info.Mode().IsRegular() {
+	if err := w.WriteHeader(header); err != nil {
 		return err
 	}
-	sent[rel] = stamp{header.Size, header.ModTime.Unix()}
+	sent[rel] = stamp{header.Size, header.ModTime.Unix(), info.IsDir()}
+	if !info.Mode().IsRegular() {
+		return nil
+	}
 	file, err := os.Open(name)
 	if err != nil {
 		return err
@@ -265,19 +287,32 @@ func (l *Load) mode(m fs.FileMode) int64 {
 }
 
 // Receive copies what the command has written back to where the files are from: what was
-// added, and what is new beside it, unless something has that name here. What can't be
-// brought back is in the error, which names each; all else is.
+// added, and what is new beside it, unless something else has that name here. What the
+// command has removed is removed. What can't be brought back is in the error, which names
+// each; all else is. A file here is written when all of it has come.
 func (l *Load) Receive(ctx context.Context) error {
 	archive, _, err := l.Engine.CopyFromContainer(ctx, l.Container, l.Dir)
 	if err != nil {
 		return err
 	}
 	defer archive.Close()
+	spool, err := os.CreateTemp("", "docker-toxrun-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(spool.Name())
+	defer spool.Close()
 	var failed []error
+	lost := func(p place, rel string, err error) {
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", filepath.Join(p.dir, filepath.FromSlash(rel)), err))
+		}
+	}
+	seen := map[string]bool{}
 	for r := tar.NewReader(archive); ; {
 		header, err := r.Next()
 		if err == io.EOF {
-			return errors.Join(failed...)
+			break
 		}
 		if err != nil {
 			return errors.Join(append(failed, err)...)
@@ -286,10 +321,29 @@ func (l *Load) Receive(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		if err := p.receive(rel, header, r); err != nil {
-			failed = append(failed, fmt.Errorf("%s: %w", filepath.Join(p.dir, filepath.FromSlash(rel)), err))
+		seen[filepath.Join(p.dir, rel)] = true
+		if p.unchanged(rel, header) || isCache(rel) {
+			continue
+		}
+		if _, err := spool.Seek(0, io.SeekStart); err != nil {
+			return errors.Join(append(failed, err)...)
+		}
+		size, err := io.Copy(spool, r)
+		if err != nil {
+			return errors.Join(append(failed, err)...)
+		}
+		lost(p, rel, p.receive(rel, header, io.NewSectionReader(spool, 0, size)))
+	}
+	for _, p := range l.places {
+		for _, i := range p.items {
+			for _, rel := range slices.Backward(slices.Sorted(maps.Keys(i.sent))) { // what is in a directory before it
+				if !seen[filepath.Join(p.dir, rel)] {
+					lost(p, rel, p.remove(rel))
+				}
+			}
 		}
 	}
+	return errors.Join(failed...)
 }
 
 // find gives the place that an entry of an archive of Dir is of, and its path there.
@@ -303,12 +357,50 @@ func (l *Load) find(name string) (p place, rel string, ok bool) {
 	return l.places[at], rel, true
 }
 
-// receive takes one entry of an archive.
-func (p place) receive(rel string, header *tar.Header, content io.Reader) error {
+// item is the one that a path is of, or below; nil: none.
+func (p place) item(rel string) *item {
 	first, _, _ := strings.Cut(rel, "/")
 	at := slices.IndexFunc(p.items, func(i item) bool { return i.name == first })
-	if header.Typeflag == tar.TypeReg && at >= 0 && p.items[at].sent[rel] == (stamp{header.Size, header.ModTime.Unix()}) {
+	if at < 0 {
 		return nil
+	}
+	return &p.items[at]
+}
+
+// unchanged tells whether an entry of an archive is as it was sent.
+func (p place) unchanged(rel string, header *tar.Header) bool {
+	i := p.item(rel)
+	if i == nil {
+		return false
+	}
+	sent, ok := i.sent[rel]
+	switch header.Typeflag {
+	case tar.TypeReg:
+		return ok && sent == stamp{header.Size, header.ModTime.Unix(), false}
+	case tar.TypeDir:
+		return ok && sent.directory
+	}
+	return ok
+}
+
+// isCache tells whether a path is of what Python's tools keep beside what they look at,
+// which they make anew.
+func isCache(rel string) bool {
+	for name := range strings.SplitSeq(rel, "/") {
+		switch name {
+		case "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis":
+			return true
+		}
+	}
+	return false
+}
+
+// receive takes one entry of an archive.
+func (p place) receive(rel string, header *tar.Header, content io.ReadSeeker) error {
+	i := p.item(rel)
+	mode := fs.FileMode(header.Mode).Perm()
+	if i != nil && i.name == rel && header.Typeflag == tar.TypeReg {
+		return write(os.OpenFile(i.real, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode))(content)
 	}
 	// A path that leads out of the directory, by whatever links, is an error.
 	root, err := os.OpenRoot(p.dir)
@@ -317,7 +409,6 @@ func (p place) receive(rel string, header *tar.Header, content io.Reader) error 
 	}
 	defer root.Close()
 	name := filepath.FromSlash(rel)
-	mode := fs.FileMode(header.Mode).Perm()
 	switch header.Typeflag {
 	case tar.TypeDir:
 		if _, err := root.Stat(name); err == nil {
@@ -325,16 +416,14 @@ func (p place) receive(rel string, header *tar.Header, content io.Reader) error 
 		}
 		return root.Mkdir(name, mode|0o700)
 	case tar.TypeReg:
+		if i == nil && holds(root, name, content) {
+			return nil
+		}
 		how := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
-		if at < 0 {
+		if i == nil {
 			how |= os.O_EXCL
 		}
-		file, err := root.OpenFile(name, how, mode)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(file, content)
-		return errors.Join(err, file.Close())
+		return write(root.OpenFile(name, how, mode))(content)
 	case tar.TypeSymlink:
 		if _, err := root.Lstat(name); err == nil {
 			return nil
@@ -345,4 +434,49 @@ func (p place) receive(rel string, header *tar.Header, content io.Reader) error 
 		return errors.New("it is a link to " + header.Linkname + ", in the container")
 	}
 	return errors.New("it is neither a file nor a directory")
+}
+
+// write fills a file that was opened. It keeps the file that was there, which somebody may
+// have open.
+func write(file *os.File, err error) func(io.ReadSeeker) error {
+	return func(content io.ReadSeeker) error {
+		if err != nil {
+			return err
+		}
+		if _, err = content.Seek(0, io.SeekStart); err == nil {
+			_, err = io.Copy(file, content)
+		}
+		return errors.Join(err, file.Close())
+	}
+}
+
+// holds tells whether a file has this content.
+func holds(root *os.Root, name string, content io.ReadSeeker) bool {
+	has, err := root.ReadFile(name)
+	if err != nil {
+		return false
+	}
+	if size, err := content.Seek(0, io.SeekEnd); err != nil || size != int64(len(has)) {
+		return false
+	}
+	if _, err := content.Seek(0, io.SeekStart); err != nil {
+		return false
+	}
+	comes, err := io.ReadAll(content)
+	return err == nil && bytes.Equal(has, comes)
+}
+
+// remove removes what the command has removed. A directory in which something is left
+// stays.
+func (p place) remove(rel string) error {
+	root, err := os.OpenRoot(p.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	err = root.Remove(filepath.FromSlash(rel))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTEMPTY) {
+		return nil
+	}
+	return err
 }

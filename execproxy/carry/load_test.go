@@ -40,8 +40,8 @@ func files(t *testing.T, dir string, contents map[string]string) {
 	}
 }
 
-// holds fails the test unless a file holds text; "" is no such file.
-func holds(t *testing.T, name, text string) {
+// hasText fails the test unless a file holds text; "" is no such file.
+func hasText(t *testing.T, name, text string) {
 	t.Helper()
 	got, err := os.ReadFile(name)
 	if string(got) != text || err != nil && (text != "" || !errors.Is(err, os.ErrNotExist)) {
@@ -66,6 +66,7 @@ func TestThereAndBack(t *testing.T) {
 	files(t, here, map[string]string{
 		"a/script": "one\n", "a/untouched": "two\n", "a/not added": "three\n",
 		"dir/sub/x": "x\n", "dir/sub/y": "y\n", "dir/link": "-> sub/x", "dir/away": "-> /etc/passwd",
+		"dir/gone/z": "z\n", "away/real": "real\n", "b/link": "-> ../away/real", "b/gone": "gone\n",
 	})
 	l := &Load{Engine: e.Client, Container: e.Container, Dir: "/tmp/run", UID: 7, GID: 8}
 	script := add(t, l, filepath.Join(here, "a/script"))
@@ -73,7 +74,12 @@ func TestThereAndBack(t *testing.T) {
 		t.Errorf("%s and %s", script, again)
 	}
 	untouched, report := add(t, l, filepath.Join(here, "a/untouched")), add(t, l, filepath.Join(here, "a/report"))
-	dir := add(t, l, filepath.Join(here, "dir"))
+	dir, link, gone := add(t, l, filepath.Join(here, "dir")), add(t, l, filepath.Join(here, "b/link")), add(t, l, filepath.Join(here, "b/gone"))
+	real, err := os.Open(filepath.Join(here, "away/real")) // as an editor has its temporary file
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer real.Close()
 	if err := l.Send(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -82,12 +88,13 @@ func TestThereAndBack(t *testing.T) {
 		t.Errorf("in the container: %q, want %q", got, want)
 	}
 	// What did not change there must not be written here.
-	files(t, here, map[string]string{"a/untouched": "changed here\n", "a/there": "mine\n"})
+	files(t, here, map[string]string{"a/untouched": "changed here\n", "a/there": "mine\n", "a/same": "same\n"})
 	e.Exec(t, "sh", "-c", `set -e
-		echo ONE > `+script+`; echo report > `+report+`; cd `+filepath.Dir(script)+`
+		echo REAL > `+link+`; rm `+gone+`; rm -r `+dir+`/gone
+		echo ONE > `+script+`; mkdir `+filepath.Dir(script)+`/__pycache__; echo c > `+filepath.Dir(script)+`/__pycache__/c; echo same > `+filepath.Dir(script)+`/same; echo report > `+report+`; cd `+filepath.Dir(script)+`
 		echo beside > beside; echo over > there
 		cd `+dir+`; mkdir -p new/er; echo z > new/er/z; echo X >> sub/x; ln -s z new/er/l; ln -s /etc new/etc; mkfifo new/pipe`)
-	err := l.Receive(context.Background())
+	err = l.Receive(context.Background())
 	for _, lost := range []string{"a/there: ", "dir/new/etc: it is a link to /etc", "dir/new/pipe: "} {
 		if err == nil || !strings.Contains(err.Error(), filepath.Join(here, lost[:strings.Index(lost, ":")])+lost[strings.Index(lost, ":"):]) {
 			t.Errorf("the error says nothing of %s: %v", lost, err)
@@ -96,8 +103,15 @@ func TestThereAndBack(t *testing.T) {
 	for name, text := range map[string]string{
 		"a/script": "ONE\n", "a/untouched": "changed here\n", "a/report": "report\n", "a/beside": "beside\n", "a/there": "mine\n",
 		"dir/new/er/z": "z\n", "dir/new/er/l": "z\n", "dir/sub/x": "x\nX\n", "dir/sub/y": "y\n",
+		"a/__pycache__/c": "", "away/real": "REAL\n", "b/gone": "", "dir/gone/z": "",
 	} {
-		holds(t, filepath.Join(here, name), text)
+		hasText(t, filepath.Join(here, name), text)
+	}
+	if text, err := io.ReadAll(real); string(text) != "REAL\n" {
+		t.Errorf("who has the file open reads %q (%v)", text, err)
+	}
+	if _, err := os.Lstat(filepath.Join(here, "dir/gone")); err == nil {
+		t.Error("a directory that was removed is there")
 	}
 	if len(strings.Split(err.Error(), "\n")) != 3 {
 		t.Errorf("more was lost: %v", err)
@@ -140,7 +154,7 @@ func TestWhatCantBeCarried(t *testing.T) {
 	}
 	defer listener.Close()
 	l := &Load{Dir: "/tmp/run"}
-	for _, name := range []string{big, here, socket} {
+	for _, name := range []string{big, socket} {
 		if _, err := l.Add(name); err == nil || !strings.HasPrefix(err.Error(), name+": ") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -180,11 +194,11 @@ func (a archived) CopyFromContainer(context.Context, string, string) (io.ReadClo
 func TestNothingIsWrittenElsewhere(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	files(t, root, map[string]string{"secret": "mine", "a/x/file": "text", "a/out": "-> ../secret"})
+	files(t, root, map[string]string{"secret": "mine", "a/x/file": "text"})
 	var entries []tar.Header
 	for _, name := range []string{
 		"run/0/../secret", "run/0/x/../../../secret", "run/1/secret", "run/-1/secret", "run//secret", "secret", "/secret",
-		"run/0/x/link/secret", "run/0/out", "run/0/x/up/secret",
+		"run/0/x/link/secret", "run/0/x/up/secret",
 	} {
 		entries = append(entries, tar.Header{Typeflag: tar.TypeReg, Name: name})
 	}
@@ -195,14 +209,13 @@ func TestNothingIsWrittenElsewhere(t *testing.T) {
 	}
 	l := &Load{Engine: archived{append(links, entries...)}, Dir: "/tmp/run"}
 	add(t, l, filepath.Join(root, "a/x"))
-	add(t, l, filepath.Join(root, "a/out"))
 	if err := l.Send(context.Background()); err != nil && !strings.Contains(err.Error(), "stopped reading") {
 		t.Fatal(err)
 	}
 	if err := l.Receive(context.Background()); err == nil {
 		t.Error("no error")
 	}
-	holds(t, filepath.Join(root, "secret"), "mine")
+	hasText(t, filepath.Join(root, "secret"), "mine")
 	for _, name := range []string{"a/x/link", "a/x/up", "a/x/hard"} {
 		if _, err := os.Lstat(filepath.Join(root, name)); err == nil {
 			t.Errorf("%s was made", name)

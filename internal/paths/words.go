@@ -11,10 +11,14 @@ import (
 // directory of this machine. A word is a path as a whole, or what is behind the = of
 // --option=PATH or KEY=PATH, behind a short option's letter (-cPATH), or behind an @
 // (@PATH, a file of arguments). A path may have ::NAME or :LINE[:COLUMN] behind it. A
-// relative one has a slash in it: a bare word is no path, since it may mean anything.
+// relative one has a slash in it, but with Bare: a word without one may mean anything.
 type Words struct {
 	// Dir is where relative paths start, absolute.
 	Dir string
+
+	// Bare says that a word without a slash is a path, too, where it is the whole name of a
+	// file, not a directory, and not the value of an option.
+	Bare bool
 
 	// Translate gives what is put in a path's place, "" to leave it. name is as it
 	// stands in the word; path is absolute and clean.
@@ -40,6 +44,13 @@ var shortOption = regexp.MustCompile(`^-[a-zA-Z]/`)
 
 // word translates one word. value says that it stands behind an option.
 func (w Words) word(word string, value bool) string {
+	if w.Bare && !value && !strings.ContainsAny(word, "/\x00") && word != "" {
+		if info, err := os.Stat(filepath.Join(w.Dir, word)); err == nil && info.Mode().IsRegular() {
+			if to := w.file(word); to != "" {
+				return to
+			}
+		}
+	}
 	if to := w.path(word, value); to != "" {
 		return to
 	}

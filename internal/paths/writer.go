@@ -18,16 +18,18 @@ import (
 // colon, an equals sign, a colour's escape sequence, an escaped newline as JSON has it,
 // or file://, and ends with a whole name. All else passes as it is, and at once, but for
 // the last few bytes where they may be the begin of a path: these wait for what follows,
-// for Patience at most.
+// for Patience at most. Output with a NUL byte is no text: from there on, and in what was
+// written at once with it, nothing is mapped.
 type Writer struct {
 	// Patience is how long the begin of a path waits for its end, 0 for
 	// DefaultPatience.
 	Patience time.Duration
 
-	// Terminal says that what is written is for a terminal that a program may draw on:
-	// then all is left as it is on the alternate screen, and while a line is edited
-	// (xterm's modes 47, 1047, 1049 and 2004), where a path of another length would be
-	// in the way.
+	// Terminal says that what is written is for a terminal that a program may draw on.
+	// Where a person edits a line, or a program draws, a path of another length would be
+	// in the way. So only lines that have an end are mapped, and one that has none yet
+	// waits from its first path on; and all is left as it is on the alternate screen and
+	// between a prompt and its answer (xterm's modes 47, 1047, 1049 and 2004).
 	Terminal bool
 
 	to  io.Writer
@@ -39,6 +41,7 @@ type Writer struct {
 	held   []byte // not passed on yet
 	out    []byte // room for what is written
 	drawn  int    // the modes that are on
+	exact  bool   // nothing is mapped any more
 	timer  *time.Timer
 	due    time.Time // when held has waited long enough
 }
@@ -71,6 +74,13 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Exact has all that comes from now on passed as it is.
+func (w *Writer) Exact() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.exact = true
+}
+
 // Close writes what still waits: what ends here is whole. It does not close the writer
 // below.
 func (w *Writer) Close() error {
@@ -95,6 +105,7 @@ func (w *Writer) wait() {
 			w.timer.Reset(early)
 			return
 		}
+		w.turn(w.modes(w.held), len(w.held))
 		w.write(w.held)
 		w.passed(w.held)
 		w.held = nil
@@ -106,6 +117,12 @@ func (w *Writer) wait() {
 func (w *Writer) pass(text []byte, last bool) {
 	if w.timer != nil {
 		w.timer.Stop()
+	}
+	w.exact = w.exact || bytes.IndexByte(text, 0) >= 0
+	if w.exact {
+		w.write(text)
+		w.held = nil
+		return
 	}
 	modes := w.modes(text)
 	w.out = w.out[:0]
@@ -130,7 +147,7 @@ func (w *Writer) pass(text []byte, last bool) {
 			continue
 		}
 		pair, more := find(pairs, text[at-1:], last)
-		if more {
+		if more || w.Terminal && !last && pair.From != "" && bytes.IndexByte(text[at:], '\n') < 0 {
 			end = at - 1
 			break
 		}

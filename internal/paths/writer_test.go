@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,7 +47,8 @@ var mapped = []struct{ name, in, out string }{
 	{"in a mount over it", "/app/.tox/py/lib /app/.toxic /app/.tox", "/app/.tox/py/lib /home/me/my project/.toxic /app/.tox"},
 	{"the longest name", "/application/x /app/é t/y", "/srv/a/x /elsewhere/y"},
 	{"the root", "/host/etc /host", "/etc /"},
-	{"no text", "\x00\xff/app\xff\x00/app\x00", "\x00\xff/app\xff\x00/home/me/my project\x00"},
+	{"no UTF-8", "\xff/app \x01/app\x01", "\xff/app \x01/home/me/my project\x01"},
+	{"no text", "PK\x00\n/app/a\n\x00/app", "PK\x00\n/app/a\n\x00/app"},
 	{"nothing of ours", "abc\r\ndef /usr/lib\n", "abc\r\ndef /usr/lib\n"},
 }
 
@@ -76,54 +78,73 @@ func TestPathsAreMapped(t *testing.T) {
 	}
 }
 
+// A shown is what a Writer's timer may write to as well.
+type shown struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (s *shown) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.text = append(s.text, p...)
+	return len(p), nil
+}
+
+// take returns what was written since the last time.
+func (s *shown) take() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := string(s.text)
+	s.text = nil
+	return text
+}
+
 // What may be the begin of a path waits, nothing else does, and not for long.
 func TestOnlyTheBeginOfAPathWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var got bytes.Buffer
+		var got shown
 		w := NewWriter(&got, project())
 		w.Patience = time.Second
-		write := func(text, shown string) {
+		expect := func(after, want string) {
 			t.Helper()
-			got.Reset()
-			if _, err := io.WriteString(w, text); err != nil {
-				t.Fatal(err)
+			if got := got.take(); got != want {
+				t.Errorf("after %s: %q, want %q", after, got, want)
 			}
-			if got.String() != shown {
-				t.Errorf("after %q: %q, want %q", text, got.String(), shown)
-			}
+		}
+		write := func(text, want string) {
+			t.Helper()
+			io.WriteString(w, text)
+			expect(text, want)
+		}
+		wait := func(d time.Duration) {
+			time.Sleep(d)
+			synctest.Wait()
 		}
 		write("a line\nand more", "a line\nand more")
 		write("? /ap", "? ")
 		write("p/x", "/home/me/my project/x")
 		write(" y /a", " y ")
-		time.Sleep(999 * time.Millisecond)
-		write("", "")
-		time.Sleep(999 * time.Millisecond)
-		synctest.Wait()
-		write("", "")
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if got.String() != "/a" {
-			t.Errorf("after its time: %q", got.String())
-		}
-		write("pp", "pp") // shown already, and so is no path any more
+		wait(999 * time.Millisecond)
+		write("p", "")
+		wait(999 * time.Millisecond)
+		expect("not yet its time", "")
+		wait(time.Millisecond)
+		expect("its time", "/ap")
+		write("p", "p") // the begin is shown already: it is no path any more
 		write("\n/app", "\n")
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if got.String() != "\n/app" { // it might be /apple
-			t.Errorf("after its time: %q", got.String())
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
+		wait(time.Second)
+		expect("its time", "/app") // it might be /apple
+		w.Close()
+		expect("the end", "")
 	})
 }
 
 // A program that draws counts the columns itself.
 func TestDrawingIsLeftAlone(t *testing.T) {
-	in := "/app\r\n\x1b[?1049h/app\x1b[?25l/app\x1b[?25;1049l/app \x1b[?2004h/app# \x1b[?2004l\r\n/app "
+	in := "/app\r\n\x1b[?1049h/app\n\x1b[?25l/app\x1b[?25;1049l/app \n\x1b[?2004h/app# \n\x1b[?2004l\r\n/app "
 	const ours = "/home/me/my project"
-	want := ours + "\r\n\x1b[?1049h/app\x1b[?25l/app\x1b[?25;1049l" + ours + " \x1b[?2004h/app# \x1b[?2004l\r\n" + ours + " "
+	want := ours + "\r\n\x1b[?1049h/app\n\x1b[?25l/app\x1b[?25;1049l" + ours + " \n\x1b[?2004h/app# \n\x1b[?2004l\r\n" + ours + " "
 	for size := 1; size <= len(in); size++ {
 		var got bytes.Buffer
 		w := NewWriter(&got, project())
@@ -136,6 +157,53 @@ func TestDrawingIsLeftAlone(t *testing.T) {
 		if got.String() != want {
 			t.Fatalf("in pieces of %d: %q, want %q", size, got.String(), want)
 		}
+	}
+}
+
+// At a terminal a path waits for the end of its line, and is left as it is where there is
+// none: a prompt, a line that is edited, a progress bar.
+func TestALineWithoutAnEndIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got shown
+		w := NewWriter(&got, project())
+		w.Terminal = true
+		for _, step := range []struct{ in, at, after string }{
+			{"in /app/a: 3", "in ", "/app/a: 3"},
+			{" errors\r\n", " errors\r\n", ""},
+			{"/app/a: ", "", ""},
+			{"1\r\n/app/b\r\n/app> ", "/home/me/my project/a: 1\r\n/home/me/my project/b\r\n", "/app> "},
+			{"\r/app 50%", "\r", "/app 50%"},
+			{"\x1b[?1049h /app\n", "\x1b[?1049h /app\n", ""},
+			{"\x1b[?1049l/app\x1b[?1049h", "\x1b[?1049l", "/app\x1b[?1049h"},
+			{"/app\n", "/app\n", ""},
+		} {
+			io.WriteString(w, step.in)
+			if got := got.take(); got != step.at {
+				t.Errorf("after %q: %q, want %q", step.in, got, step.at)
+			}
+			if step.at == "" {
+				continue
+			}
+			time.Sleep(DefaultPatience)
+			synctest.Wait()
+			if got := got.take(); got != step.after {
+				t.Errorf("a while after %q: %q, want %q", step.in, got, step.after)
+			}
+		}
+		w.Close()
+	})
+}
+
+// What a filter was given it must give back.
+func TestExact(t *testing.T) {
+	var got bytes.Buffer
+	w := NewWriter(&got, project())
+	io.WriteString(w, "/app /ap")
+	w.Exact()
+	io.WriteString(w, "p /app")
+	w.Close()
+	if want := "/home/me/my project /app /app"; got.String() != want {
+		t.Errorf("%q, want %q", got.String(), want)
 	}
 }
 
@@ -154,6 +222,9 @@ func FuzzWriter(f *testing.F) {
 			}
 			w.Close()
 			return got.String()
+		}
+		if bytes.IndexByte(in, 0) >= 0 {
+			in = bytes.ReplaceAll(in, []byte{0}, nil) // how much is mapped before depends on the cuts
 		}
 		whole := run(len(in) + 1)
 		if cut := run(int(size) + 1); cut != whole {
