@@ -43,6 +43,8 @@ func run(args []string, std stdio) int {
 	hold := holdPipe()
 	defer hold()
 	root, options := newRoot(std)
-	root.SetArgs(withoutPluginName(args, options))
+	args = withoutPluginName(args, options)
+	options.completes(root, args)
+	root.SetArgs(args)
 	return status(root.ExecuteContext(context.Background()), options.messages(std.err))
 }

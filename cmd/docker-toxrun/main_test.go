@@ -137,8 +137,6 @@ func home(t testing.TB, dir string) []string {
 	}
 }
 
-const programName = "docker-" + pluginName
-
 // environment is that of a user of an Engine, with nothing of the environment the
 // tests were started in.
 func environment(t testing.TB, host string, more ...string) []string {
