@@ -36,7 +36,7 @@ there is in the container, and so is docker-toxrun itself.`,
 		ValidArgs: shells,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 || !slices.Contains(shells, args[0]) {
-				return usage("alias takes a shell: bash, zsh or fish", `eval "$(`+cmd.CommandPath()+` alias bash)"`)
+				return usage("alias takes a shell: bash, zsh or fish", `eval "$(`+cmd.CommandPath()+` bash)"`)
 			}
 			return nil
 		},

@@ -40,6 +40,9 @@ func (o *options) completes(root *cobra.Command, args []string) {
 		return
 	}
 	o.typed = args[1:]
+	for _, set := range []*pflag.FlagSet{o.targetFlags, o.dockerFlags} {
+		set.VisitAll(func(f *pflag.Flag) { f.Value = &parsedTwice{f.Value, map[string]bool{}} })
+	}
 	dash := slices.Index(o.typed[:len(o.typed)-1], "--")
 	if dash < 0 {
 		return
@@ -53,8 +56,7 @@ func (o *options) completes(root *cobra.Command, args []string) {
 // whether there can be one.
 func (o *options) completing(cmd *cobra.Command) bool {
 	o.all = cmd.Flags()
-	o.files, o.profiles = once(o.files), once(o.profiles)
-	if o.complete() != nil {
+	if len(o.typed) == 0 || o.complete() != nil {
 		return false
 	}
 	o.service, _, _ = strings.Cut(o.service, ",")
@@ -67,12 +69,19 @@ func (o *options) completing(cmd *cobra.Command) bool {
 	return true
 }
 
-// once is a list without its repetition: to complete, cobra parses each option twice.
-func once(list []string) []string {
-	if half := len(list) / 2; slices.Equal(list[:half], list[half:]) {
-		return list[:half]
+// A parsedTwice is an option's value that is not set again to what it was set to before: to
+// complete, cobra parses all options twice.
+type parsedTwice struct {
+	pflag.Value
+	seen map[string]bool
+}
+
+func (p *parsedTwice) Set(text string) error {
+	if p.seen[text] {
+		return nil
 	}
-	return list
+	p.seen[text] = true
+	return p.Value.Set(text)
 }
 
 // offer answers with what f finds in time.
@@ -137,9 +146,12 @@ func (o *options) completeExec(cmd *cobra.Command, args []string, _ string) ([]s
 
 // completeArgs offers what the service's command may take, behind --.
 func (o *options) completeArgs(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if !o.completing(cmd) {
+		return nil, nothing
+	}
 	last := len(o.typed) - 1
 	dash := slices.Index(o.typed[:last], "--")
-	if dash < 0 || !o.completing(cmd) {
+	if dash < 0 {
 		return nil, nothing
 	}
 	return offer(cmd, func(ctx context.Context) []string {
@@ -248,10 +260,11 @@ func toxConfig(words []string) []string {
 // it is an option with one; what follows the = is what is offered then.
 func (in *inside) paths(ctx context.Context, word, kinds string) []string {
 	if strings.HasPrefix(word, "-") {
-		_, word, _ = strings.Cut(word, "=")
-		if word == "" {
+		_, value, ok := strings.Cut(word, "=")
+		if !ok {
 			return nil
 		}
+		word = value
 	}
 	dir, start := path.Split(word)
 	var list []string

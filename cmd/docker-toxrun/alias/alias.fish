@@ -32,9 +32,7 @@ function __docker_toxrun
         echo -- "$before$line"
     end
 end
-for name in docker-toxrun dtox dsh dx
-    complete -c $name -e
-end
+complete -e -c docker-toxrun -c dtox -c dsh -c dx
 complete -c docker-toxrun -f -a '(__docker_toxrun)'
 complete -c dtox -f -a '(__docker_toxrun --)'
 complete -c dsh -f -a '(__docker_toxrun shell)'
