@@ -7,7 +7,7 @@
 set -eu
 
 if [ "$(uname -s)" != Linux ]; then exit 0; fi
-for program in git vim make python3 fuse-overlayfs; do
+for program in git vim make python3 fuse-overlayfs zsh fish; do
 	command -v "$program" >/dev/null || "$(dirname "$0")/apt.sh" "$program"
 done
 if [ -x /usr/sbin/sshd ] && command -v ssh >/dev/null; then exit 0; fi

@@ -62,6 +62,7 @@ func newExec(o *options, std stdio) *cobra.Command {
 			return o.serviceMeant(cmd, args, err)
 		},
 	}
+	exec.ValidArgsFunction = o.completeExec
 	exec.Flags().SetInterspersed(false) // all behind COMMAND is the command's
 	o.addExecHabits(exec)
 	exec.Flags().BoolVarP(&o.detach, "detach", "d", false, "start the command, print its run ID and leave it running")
@@ -88,25 +89,30 @@ func (o *options) serviceMeant(cmd *cobra.Command, args []string, err error) err
 	return hinted(err, hint)
 }
 
-// findShell becomes bash, or sh where there is none.
-const findShell = `command -v bash >/dev/null 2>&1 && exec bash; exec sh`
+// findShell becomes the first shell that is there, with its arguments.
+const findShell = `for s in bash zsh ash; do command -v $s >/dev/null 2>&1 && exec $s "$@"; done; exec sh "$@"`
 
 func newShell(o *options, std stdio) *cobra.Command {
+	var login bool
 	shell := &cobra.Command{
 		Use:     "shell [OPTIONS]",
-		Short:   "Open a shell: bash, or sh where there is none",
-		Example: "  docker toxrun shell\n  docker toxrun shell -u root -w /",
+		Short:   "Open a shell: bash, else zsh, ash or sh",
+		Example: "  docker toxrun shell\n  docker toxrun shell -l\n  docker toxrun shell -u root -w /",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.oneOnly(cmd); err != nil {
 				return err
 			}
+			var options []string
+			if login {
+				options = []string{"-l"} // which all of them know
+			}
 			return o.execute(cmd.Context(), std, command{
 				args: func(c compose.Config) []string {
 					if c.Shell != "" {
-						return []string{c.Shell}
+						return append([]string{c.Shell}, options...)
 					}
-					return []string{"sh", "-c", findShell}
+					return append([]string{"sh", "-c", findShell, "sh"}, options...)
 				},
 				interactive: true,
 				mapped:      o.mapPaths != "",
@@ -115,6 +121,9 @@ func newShell(o *options, std stdio) *cobra.Command {
 		},
 	}
 	o.addExecHabits(shell)
+	level := o.dockerFlags.Lookup("log-level") // whose -l is needed here
+	shell.Flags().Var(level.Value, level.Name, level.Usage)
+	shell.Flags().BoolVarP(&login, "login", "l", false, "start it as a login shell")
 	return shell
 }
 

@@ -49,7 +49,7 @@ need not be given. {{ stands for a { where no parameter is meant.`,
 			if err != nil {
 				return err
 			}
-			o.service = cmp.Or(c.Service, o.service, named.service)
+			o.runsIn(c, named)
 			return o.execute(cmd.Context(), std, command{
 				args:        func(compose.Config) []string { return words },
 				interactive: c.TTY,
@@ -57,14 +57,7 @@ need not be given. {{ stands for a { where no parameter is meant.`,
 				env:         c.Env,
 			})
 		},
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			o.all = cmd.Flags()
-			if o.complete() != nil {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			named, _ := o.named(cmd.Context())
-			return named.completions(args), cobra.ShellCompDirectiveNoFileComp
-		},
+		ValidArgsFunction: o.completeDo,
 	}
 	o.addExecHabits(do)
 	do.Flags().SetInterspersed(false) // what follows NAME is the command's
@@ -99,6 +92,11 @@ func (o *options) named(ctx context.Context) (namedCommands, error) {
 		service, config, err := o.finder(engine, messages{quiet: true}).Config(ctx, query)
 		return namedCommands{service, config.Commands}, err
 	})
+}
+
+// runsIn has o mean the service that a named command runs in.
+func (o *options) runsIn(c compose.Command, n namedCommands) {
+	o.service = cmp.Or(c.Service, o.service, n.service)
 }
 
 func (n namedCommands) names() []string { return slices.Sorted(maps.Keys(n.commands)) }

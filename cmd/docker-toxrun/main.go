@@ -59,6 +59,7 @@ func execute(root *cobra.Command, options *options, args []string, std stdio) in
 	logrus.SetOutput(io.Discard)
 	hold := holdPipe()
 	defer hold()
+	options.completes(root, args)
 	root.SetArgs(args)
 	return status(root.ExecuteContext(context.Background()), options.messages(std.err))
 }

@@ -61,6 +61,7 @@ type options struct {
 
 	dockerFlags, targetFlags, runFlags *pflag.FlagSet
 	all                                *pflag.FlagSet // what was parsed
+	typed                              []string       // the command line that is to be completed; nil: none is
 }
 
 func newOptions() *options {

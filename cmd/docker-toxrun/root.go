@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/docker/cli/cli-plugins/metadata"
@@ -31,7 +30,7 @@ service's running container, as if it ran here: its stdout and stderr stay
 apart, stdin, signals and the exit status are passed through.`,
 		Example: `  docker toxrun -- -e py39                 # tox -e py39 in the service's container
   docker toxrun exec pytest -x tests       # any command
-  docker toxrun shell                      # bash, or sh where there is none
+  docker toxrun shell                      # bash, or what other shell there is
   docker toxrun -s tests --timeout 5m --   # another service, five minutes at most
   docker toxrun target                     # what would run where`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -47,6 +46,7 @@ apart, stdin, signals and the exit status are passed through.`,
 			o.all = cmd.Flags()
 			return o.complete()
 		},
+		ValidArgsFunction:          o.completeArgs,
 		SuggestionsMinimumDistance: 2,
 
 		SilenceErrors:     true,
@@ -68,8 +68,8 @@ apart, stdin, signals and the exit status are passed through.`,
 	root.PersistentFlags().SortFlags = false
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(o.usage)
-	root.AddCommand(newWatch(o, std), newExec(o, std), newShell(o, std), newDo(o, std), newPs(o, std), newCancel(o, std), newPing(o, std), newTarget(o, std), newShim(o, std), newStandby(std), newKeeper(std))
-	_ = root.RegisterFlagCompletionFunc("service", o.completeService)
+	root.AddCommand(newWatch(o, std), newExec(o, std), newShell(o, std), newDo(o, std), newAlias(std), newShim(o, std), newPs(o, std), newCancel(o, std), newPing(o, std), newTarget(o, std), newStandby(std), newKeeper(std))
+	o.addCompletion(root)
 	return root, o
 }
 
@@ -157,21 +157,24 @@ func (o *options) usage(cmd *cobra.Command) error {
 	}
 	own := pflag.NewFlagSet("own", pflag.ContinueOnError)
 	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
-		if o.runFlags.Lookup(f.Name) == nil {
+		if o.runFlags.Lookup(f.Name) == nil && o.dockerFlags.Lookup(f.Name) == nil {
 			own.AddFlag(f)
 		}
 	})
-	howToRun := pflag.NewFlagSet("run", pflag.ContinueOnError)
-	o.runFlags.SortFlags = false
-	o.runFlags.VisitAll(func(f *pflag.Flag) { howToRun.AddFlag(cmd.Flag(f.Name)) }) // with cmd's own short forms
+	short := func(set *pflag.FlagSet) *pflag.FlagSet { // with cmd's own short forms
+		as := pflag.NewFlagSet("run", pflag.ContinueOnError)
+		set.SortFlags = false
+		set.VisitAll(func(f *pflag.Flag) { as.AddFlag(cmd.Flag(f.Name)) })
+		return as
+	}
 	groups := []struct {
 		title string
 		flags *pflag.FlagSet
 	}{
 		{"Options", own},
 		{"Where to run", o.targetFlags},
-		{"How to run", howToRun},
-		{"Docker's own", o.dockerFlags},
+		{"How to run", short(o.runFlags)},
+		{"Docker's own", short(o.dockerFlags)},
 	}
 	for _, group := range groups {
 		if group.flags.HasAvailableFlags() {
@@ -181,16 +184,6 @@ func (o *options) usage(cmd *cobra.Command) error {
 	}
 	fmt.Fprintf(out, "\nEach option but Compose's and docker's has a variable too: --stop-grace is TOXRUN_STOP_GRACE.\n")
 	return nil
-}
-
-// completeService offers the services of the project.
-func (o *options) completeService(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	o.all = cmd.Flags()
-	if o.complete() != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	unfit := func(name string) bool { return visible(name) != name }
-	return slices.DeleteFunc(o.services(cmd.Context()), unfit), cobra.ShellCompDirectiveNoFileComp
 }
 
 // services are the project's, none where they can't be found out.

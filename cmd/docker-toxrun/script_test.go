@@ -60,6 +60,7 @@ func TestScripts(t *testing.T) {
 					"requests": requests,
 					"left":     left,
 					"keeper":   keeper,
+					"offers":   offers,
 				},
 			})
 		})
@@ -325,4 +326,22 @@ func keeper(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("keepers: %s", said)
+}
+
+// offers [docker __complete toxrun] ARG... completes a command line until something is
+// offered: on a busy machine the container may answer too late.
+func offers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: offers [docker __complete toxrun] ARG...")
+	}
+	if args[0] != "docker" {
+		args = append([]string{programName, "__complete"}, args...)
+	}
+	for deadline := enginetest.Deadline(stageOf(ts).t); time.Now().Before(deadline); {
+		ts.Check(ts.Exec(args[0], args[1:]...))
+		if strings.Count(ts.ReadFile("stdout"), "\n") > 1 {
+			return
+		}
+	}
+	ts.Fatalf("nothing is offered")
 }

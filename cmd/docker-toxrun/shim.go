@@ -90,21 +90,11 @@ func whichIs(argv0 string) string {
 	}
 	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
 		name, err := filepath.Abs(filepath.Join(dir, argv0)) // an empty dir is this one
-		if err == nil && isSame(name, self) {
+		if err == nil && sameFile(name, self) {
 			return name
 		}
 	}
 	return ""
-}
-
-// isSame tells whether two names are the same file's.
-func isSame(a, b string) bool {
-	x, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
 }
 
 // openShim is the shim that a link is.
@@ -299,7 +289,7 @@ func (o *options) addShims(cmd *cobra.Command, std stdio, dir string, names []st
 	if err != nil {
 		return err
 	}
-	if name, err := exec.LookPath(programName); err == nil && isSame(name, target) {
+	if name, err := exec.LookPath(programName); err == nil && sameFile(name, target) {
 		target, _ = filepath.Abs(name) // it may lead to another version later
 	}
 	bare := dir == ""

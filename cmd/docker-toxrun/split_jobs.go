@@ -110,14 +110,19 @@ func (o *options) listEnvironments(ctx context.Context, e engine, l lane, args [
 		return nil, hinted(fmt.Errorf("%s has not listed its environments: %w", compose.CommandLine(list), err),
 			"name them with -e a,b, or words for any other command with --each")
 	}
-	var names []string
-	for line := range strings.Lines(out.String()) {
-		if name := strings.TrimSpace(line); name != "" && !strings.ContainsAny(name, " :") {
-			names = append(names, name)
-		}
-	}
+	names := readEnvironments(out.String())
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%s lists no environments", compose.CommandLine(list))
 	}
 	return names, nil
+}
+
+// readEnvironments makes a list of what tox prints with -l or -a.
+func readEnvironments(output string) (names []string) {
+	for line := range strings.Lines(output) {
+		if name := strings.TrimSpace(line); name != "" && !strings.ContainsAny(name, " :") {
+			names = append(names, name)
+		}
+	}
+	return names
 }

@@ -42,6 +42,7 @@ Keys: Enter runs now, c cancels the run, p pauses, q quits, ? helps.`,
 		Example: `  docker toxrun watch -- -e py39
   docker toxrun watch --on-busy queue --clear -- -e py39
   docker toxrun watch --exit-on-pass -- -e py39`,
+		ValidArgsFunction: o.completeArgs,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if dash := cmd.ArgsLenAtDash(); dash > 0 || dash < 0 && len(args) > 0 {
 				if args[0] == "exec" || args[0] == "do" {
