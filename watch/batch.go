@@ -121,6 +121,16 @@ func (c *changes) drop(unwanted func(path string, op Op) bool) int {
 
 func (c *changes) count() int { return len(c.ops) + c.more }
 
+// only returns the one change that there is, and whether it is one.
+func (c *changes) only() (Change, bool) {
+	if c.count() == 1 {
+		for path, op := range c.ops {
+			return Change{path, op}, true
+		}
+	}
+	return Change{}, false
+}
+
 // batch returns what was collected.
 func (c *changes) batch() Batch {
 	b := Batch{Count: c.count(), First: c.first, Last: c.last}

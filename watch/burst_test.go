@@ -81,7 +81,7 @@ func TestBatchesMergeUntilReceived(t *testing.T) {
 	v, err := config.view()
 	must(t, err)
 	v.begin(true)
-	s := &settler{found: v.found, debounce: time.Millisecond}
+	s := &settler{found: v.found, debounce: time.Millisecond, closed: time.Millisecond}
 	marks := marked{source: v, settler: s, settled: map[string]chan struct{}{"one": make(chan struct{}), "two": make(chan struct{})}}
 	s.source = marks
 	w := deliver(t, dir, s, v.end)
@@ -164,7 +164,7 @@ func TestLostEvents(t *testing.T) {
 	must(t, os.RemoveAll(filepath.Join(dir, "replaced")))
 	tree(t, dir, "replaced/e.py")
 
-	w := deliver(t, dir, &settler{source: v, found: v.found, debounce: DefaultDebounce}, v.end)
+	w := deliver(t, dir, &settler{source: v, found: v.found, debounce: DefaultDebounce, closed: DefaultDebounce}, v.end)
 
 	w.expect("?.", "~b.py", "+new/deep/f.py", "-moved/c.py", "+other/moved/c.py", "-gone/d.py", "~replaced/e.py")
 	w.expectNone()

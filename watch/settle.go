@@ -12,9 +12,22 @@ const (
 	// that vim, sed -i or mv does in one save, and too short to be noticed.
 	DefaultDebounce = 25 * time.Millisecond
 
+	// closedDebounce is the default for one file that was there before, where the
+	// system tells that nobody has it open for writing: a save that is not at its end
+	// has left the file open, empty or gone, but for a moment. The command may start
+	// 12 ms after a save, and what comes after settling takes up to 5 ms of them.
+	closedDebounce = 5 * time.Millisecond
+
+	// waryBursts is how many bursts don't settle so soon after one that went on
+	// within its debounce: a formatter that has its turn after the save, or an editor
+	// that saves several files, does so again.
+	waryBursts = 10
+
 	// longBurst is how long a burst has to be to be more than one save, however
 	// many pieces that comes in. maxGrowth bounds what many files, or a long burst,
-	// take longer: a program that writes 3,000 files pauses now and then.
+	// take longer: a program that writes 3,000 files pauses now and then. So does one
+	// that writes slowly: maxGrowth is also how long a file that is still open for
+	// writing has to be left alone, as a log or a database may be open for ever.
 	longBurst = 250 * time.Millisecond
 	maxGrowth = 500 * time.Millisecond
 
@@ -41,6 +54,8 @@ type source interface {
 	interval() time.Duration
 	// busy reports that more changes are sure to come.
 	busy() bool
+	// writing tells of the file that was found changed, if it is a single one.
+	writing() writing
 }
 
 // A settler waits until changes have settled and delivers them.
@@ -48,8 +63,12 @@ type settler struct {
 	source
 	found    *changes
 	debounce time.Duration
+	closed   time.Duration // the same for one file whose writing is over
 
-	first, last time.Time // of the burst that is going on; zero when none is
+	first, last time.Time // of the burst; first is zero when none is going on
+	open        time.Time // when the file was last seen open for writing
+	over        bool      // no change has come since its writing was over
+	wary        int       // how many bursts wait the whole debounce
 	walked      time.Time // when the last walk began
 	ready       *Batch    // what was found, once that has settled
 }
@@ -102,10 +121,14 @@ func (s *settler) run(done <-chan struct{}, batches chan<- Batch) {
 
 // touch notes that something may have changed at t.
 func (s *settler) touch(t time.Time, timer *time.Timer) {
+	if s.over && t.Before(s.last.Add(s.debounce)) {
+		s.wary = waryBursts
+	}
+	s.over = false
 	if s.first.IsZero() {
 		s.first, s.last = t, t
 		s.ready = nil // it will be part of what is found now
-		timer.Reset(time.Until(s.due()))
+		timer.Reset(time.Until(s.due(over)))
 	}
 	if t.After(s.last) {
 		s.last = t
@@ -114,12 +137,19 @@ func (s *settler) touch(t time.Time, timer *time.Timer) {
 
 // due is when the burst may be over: the more files have changed, and the longer it
 // has been going on, the longer it must have been quiet.
-func (s *settler) due() time.Time {
+func (s *settler) due(w writing) time.Time {
 	growth := max(0, s.last.Sub(s.first)-longBurst)
 	if n := s.found.count(); n > 1 {
 		growth += s.debounce * time.Duration(bits.Len(uint(n-1)))
 	}
-	due := s.last.Add(s.debounce + min(growth, maxGrowth))
+	wait := s.debounce + min(growth, maxGrowth)
+	switch {
+	case w == goingOn:
+		wait = max(wait, maxGrowth)
+	case w == over && growth == 0:
+		wait = s.closed
+	}
+	due := s.last.Add(wait)
 	if limit := s.first.Add(max(maxBurst, s.debounce)); due.After(limit) {
 		return limit
 	}
@@ -127,17 +157,33 @@ func (s *settler) due() time.Time {
 }
 
 // settle is called when the burst may be over. It is not if what has changed turns
-// out to be so much that it needs longer.
+// out to be so much that it needs longer, or a file that is still being written.
 func (s *settler) settle(timer *time.Timer) {
-	if wait := time.Until(s.due()); wait > 0 {
+	if wait := time.Until(s.due(over)); wait > 0 {
 		timer.Reset(wait)
 		return
 	}
 	s.look()
-	if s.interval() > 0 && s.found.count() > 0 && s.walked.Before(s.due()) {
+	w := s.writing()
+	if now := time.Now(); w == goingOn {
+		s.open = now
+	} else if now.Before(s.open.Add(s.closed)) {
+		w = goingOn // it was closed just now
+	}
+	if s.over = w == over; s.over && s.wary > 0 {
+		w = unknown
+	}
+	if wait := time.Until(s.due(w)); wait > 0 {
+		if w == goingOn {
+			wait = min(wait, s.closed/4) // nothing tells when it is closed
+		}
+		timer.Reset(wait)
+		return
+	}
+	if s.interval() > 0 && s.found.count() > 0 && s.walked.Before(s.due(w)) {
 		s.walkNow(timer)
 	}
-	if wait := time.Until(s.due()); wait > 0 {
+	if wait := time.Until(s.due(w)); wait > 0 {
 		timer.Reset(wait)
 		return
 	}
@@ -147,7 +193,8 @@ func (s *settler) settle(timer *time.Timer) {
 	}
 	s.found.span(s.first)
 	s.found.span(s.last)
-	s.first, s.last = time.Time{}, time.Time{}
+	s.first = time.Time{}
+	s.wary = max(0, s.wary-1)
 	if batch := s.found.batch(); batch.Count > 0 {
 		s.ready = &batch
 	} else {

@@ -25,6 +25,7 @@ type script struct {
 	onDisk  []time.Time // when files were written that no event came for
 	walks   atomic.Int32
 	locked  atomic.Bool
+	writer  atomic.Uint32 // a writing: what is known of a single file's
 	started time.Time
 	batches chan Batch
 }
@@ -42,13 +43,20 @@ func settling(t *testing.T, test func(*script)) {
 func (s *script) run() {
 	done := make(chan struct{})
 	s.t.Cleanup(func() { close(done) })
-	go (&settler{source: s, found: &s.found, debounce: 30 * time.Millisecond, walked: time.Now()}).run(done, s.batches)
+	go (&settler{source: s, found: &s.found, debounce: 30 * time.Millisecond, closed: 8 * time.Millisecond, walked: time.Now()}).run(done, s.batches)
 }
 
 func (s *script) events() (<-chan fsnotify.Event, <-chan struct{}) { return s.sent, s.losses }
 func (s *script) interval() time.Duration                          { return s.poll }
 func (s *script) busy() bool                                       { return s.locked.Load() }
 func (s *script) lose()                                            { s.found.add("/", Lost) }
+
+func (s *script) writing() writing {
+	if _, ok := s.found.only(); !ok {
+		return unknown
+	}
+	return writing(s.writer.Load())
+}
 
 func (s *script) take(e fsnotify.Event) bool {
 	if strings.HasPrefix(e.Name, "ignored") {
@@ -103,6 +111,13 @@ func (s *script) quiet(d time.Duration) {
 	}
 }
 
+// again begins anew after a while in which nothing comes.
+func (s *script) again() {
+	s.t.Helper()
+	s.quiet(100 * ms)
+	s.started = time.Now()
+}
+
 const ms = time.Millisecond
 
 func TestOneFileSettlesAfterTheDebounce(t *testing.T) {
@@ -120,6 +135,95 @@ func TestOneFileSettlesAfterTheDebounce(t *testing.T) {
 			time.Sleep(10 * ms)
 		}
 		s.expect(190*ms+30*ms, "a")
+		s.quiet(time.Hour)
+	})
+}
+
+func TestAClosedFileSettlesSooner(t *testing.T) {
+	t.Parallel()
+	settling(t, func(s *script) {
+		s.writer.Store(uint32(over))
+		s.run()
+		s.save("a")
+		s.expect(8*ms, "a")
+		s.again()
+		s.save("a")
+		time.Sleep(5 * ms)
+		s.save("a")
+		s.expect(5*ms+8*ms, "a")
+		s.again()
+		s.save("a")
+		time.Sleep(5 * ms)
+		s.save("b")
+		s.expect(5*ms+60*ms, "a", "b") // as many do
+		s.again()
+		for range 60 { // of more than one save, it tells nothing
+			s.save("a")
+			time.Sleep(5 * ms)
+		}
+		s.expect(295*ms+30*ms+45*ms, "a")
+		s.quiet(time.Hour)
+	})
+}
+
+// A formatter that rewrites the file after each save makes it two batches only once.
+func TestWhatWasTooSoonIsNotDoneAgain(t *testing.T) {
+	t.Parallel()
+	settling(t, func(s *script) {
+		s.writer.Store(uint32(over))
+		s.run()
+		s.save("a")
+		s.expect(8*ms, "a")
+		time.Sleep(7 * ms)
+		s.save("a")
+		s.expect(15*ms+30*ms, "a")
+		for range 20 {
+			s.again()
+			s.save("a")
+			time.Sleep(15 * ms)
+			s.save("a")
+			s.expect(15*ms+30*ms, "a")
+		}
+		for i := range waryBursts { // without it
+			s.again()
+			s.save("a")
+			if i < waryBursts-1 {
+				s.expect(30*ms, "a")
+			} else {
+				s.expect(8*ms, "a")
+			}
+		}
+		s.quiet(time.Hour)
+	})
+}
+
+func TestAnOpenFileIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	settling(t, func(s *script) {
+		s.run()
+		s.writer.Store(uint32(goingOn))
+		s.save("a")
+		time.Sleep(101 * ms)
+		s.writer.Store(uint32(over))
+		s.expect(108*ms, "a") // last seen open at 100
+
+		s.again()
+		s.writer.Store(uint32(goingOn))
+		for range 50 { // slowly
+			s.save("a")
+			time.Sleep(40 * ms)
+		}
+		s.writer.Store(uint32(over))
+		s.expect(49*40*ms+530*ms, "a")
+
+		s.again()
+		s.writer.Store(uint32(goingOn)) // for good
+		s.save("log")
+		s.expect(500*ms, "log")
+		s.save("log")
+		time.Sleep(100 * ms)
+		s.save("a")
+		s.expect(600*ms+60*ms, "a", "log") // which nothing else waits for
 		s.quiet(time.Hour)
 	})
 }
