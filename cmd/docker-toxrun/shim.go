@@ -42,7 +42,7 @@ type shimRecord struct {
 }
 
 // shimRecords is the file beside the shims that holds the record of each, by its name. A
-// link that has none is a shim without options, for the project that it lies in.
+// link that has none is this program by another name.
 const shimRecords = ".docker-toxrun.json"
 
 // shimDir is where shims are unless --dir says so.
@@ -97,14 +97,18 @@ func whichIs(argv0 string) string {
 	return ""
 }
 
-// openShim is the shim that a link is.
+// openShim is the shim that a link is, nil for none.
 func openShim(link string) (*shim, error) {
 	s := &shim{name: filepath.Base(link), dir: filepath.Dir(link)}
 	records, err := readShims(s.dir)
 	if err != nil {
 		return nil, err
 	}
-	s.shimRecord = records[s.name]
+	record, ok := records[s.name]
+	if !ok {
+		return nil, nil
+	}
+	s.shimRecord = record
 	s.from = filepath.FromSlash(s.From)
 	if !filepath.IsAbs(s.from) {
 		s.from = filepath.Join(s.dir, s.from)
@@ -427,6 +431,9 @@ func listShims(std stdio, dir, format string) error {
 		s, err := openShim(filepath.Join(dir, name))
 		if err != nil {
 			return err
+		}
+		if s == nil {
+			continue
 		}
 		reports = append(reports, shimReport{name, filepath.Join(dir, name), s.from, append([]string{}, s.Options...)})
 	}
