@@ -7,7 +7,7 @@ import "golang.org/x/sys/unix"
 // F_SETLEASE), to its owner or with CAP_LEASE. A watch of closings would be a second
 // one for each directory, and know nothing of what was open before it. The lease is
 // given back at once: a program that opens the file for writing in between waits
-// that long, some microseconds, in its open.
+// that long, some microseconds, in its open, which fails only with O_NONBLOCK.
 func writingOf(path string) writing {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
