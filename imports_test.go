@@ -18,7 +18,7 @@ var imports = map[string]struct{ ours, theirs []string }{
 	"/cmd/docker-toxrun": {
 		ours: []string{"", "/compose", "/compose/loadexec", "/execproxy", "/execproxy/carry", "/execproxy/standby", "/internal/lanes", "/internal/paths", "/internal/queue", "/watch"},
 		theirs: []string{"github.com/docker/cli/", "github.com/docker/docker/", "github.com/containerd/errdefs",
-			"github.com/gofrs/flock", "github.com/moby/sys/signal", "github.com/sirupsen/logrus", "github.com/spf13/", "golang.org/x/"},
+			"github.com/gofrs/flock", "github.com/moby/sys/atomicwriter", "github.com/moby/sys/signal", "github.com/sirupsen/logrus", "github.com/spf13/", "golang.org/x/"},
 	},
 	"/cmd/toxrun-compose": {ours: []string{"/compose/load", "/compose/loadexec"}, theirs: []string{"golang.org/x/term"}},
 	"/compose":            {theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs"}},

@@ -89,10 +89,15 @@ func (tr *translation) keepHistory(t *compose.Target) {
 		tr.cmd.Notice(fmt.Sprintf("the shell has no history: %v", err))
 		return
 	}
-	tr.history, tr.load = h, newLoad(tr.engine, t, tr.cmd.User)
-	if inside, err := tr.load.Add(h.copy); err == nil {
-		tr.cmd.Env = append(h.environment(inside), tr.cmd.Env...)
+	load := newLoad(tr.engine, t, tr.cmd.User)
+	inside, err := load.Add(h.copy)
+	if err != nil {
+		h.close()
+		tr.cmd.Notice(fmt.Sprintf("the shell has no history: %v", err))
+		return
 	}
+	tr.history, tr.load = h, load
+	tr.cmd.Env = append(h.environment(inside), tr.cmd.Env...)
 }
 
 // send copies what is to be carried into the container.
@@ -125,13 +130,14 @@ func (tr *translation) send(ctx context.Context, received received) error {
 }
 
 // receive brings back what the command has written of what was carried, and removes it
-// from the container. err is how the run has ended.
+// from the container. err is how the run has ended. That ctx is done by then, when
+// --timeout has ended the command, is nothing to it.
 func (tr *translation) receive(ctx context.Context, received received, err error) error {
 	if tr.load == nil || tr.load.Empty() {
 		return err
 	}
 	if _, refused := errors.AsType[*execproxy.StartError](err); !refused {
-		_, failed := interruptible(ctx, received, func(ctx context.Context) (struct{}, error) {
+		_, failed := interruptible(context.WithoutCancel(ctx), received, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, tr.load.Receive(ctx)
 		})
 		if failed == nil && tr.history != nil {

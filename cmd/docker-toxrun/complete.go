@@ -33,13 +33,14 @@ func (o *options) addCompletion(root *cobra.Command) {
 	}
 }
 
-// completes takes in the words of a command line that is to be completed, if args ask
-// for that. Behind -- there are no commands.
+// completes prepares root for a command line that is to be completed, and takes in its
+// words, if args ask for that. Behind -- there are no commands.
 func (o *options) completes(root *cobra.Command, args []string) {
 	if len(args) < 2 || args[0] != cobra.ShellCompRequestCmd && args[0] != cobra.ShellCompNoDescRequestCmd {
 		return
 	}
 	o.typed = args[1:]
+	o.addCompletion(root)
 	for _, set := range []*pflag.FlagSet{o.targetFlags, o.dockerFlags} {
 		set.VisitAll(func(f *pflag.Flag) { f.Value = &parsedTwice{f.Value, map[string]bool{}} })
 	}

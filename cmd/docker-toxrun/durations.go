@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moby/sys/atomicwriter"
+
 	"github.com/toxrun/docker-toxrun/internal/lanes"
 )
 
@@ -55,12 +57,5 @@ func (d *durations) keep(outcomes []lanes.Outcome) {
 	if err != nil || os.MkdirAll(filepath.Dir(d.file), 0o700) != nil {
 		return
 	}
-	fresh, err := os.CreateTemp(filepath.Dir(d.file), "*.temp")
-	if err != nil {
-		return
-	}
-	_, err = fresh.Write(text)
-	if closed := fresh.Close(); err != nil || closed != nil || os.Rename(fresh.Name(), d.file) != nil {
-		_ = os.Remove(fresh.Name())
-	}
+	_ = atomicwriter.WriteFile(d.file, text, 0o600)
 }

@@ -7,14 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/containerd/errdefs"
 
 	"github.com/toxrun/docker-toxrun/compose"
-	"github.com/toxrun/docker-toxrun/compose/loadexec"
 	"github.com/toxrun/docker-toxrun/execproxy"
 	"github.com/toxrun/docker-toxrun/internal/queue"
 )
@@ -90,123 +86,6 @@ func begin[T any](f func() (T, error)) <-chan result[T] {
 func outdated(err error) bool {
 	_, gone := errors.AsType[*execproxy.GoneError](err)
 	return gone || errdefs.IsInvalidArgument(err)
-}
-
-// finder looks containers up in an engine, and tells of one that does not answer.
-func (o *options) finder(e engine, to messages) *compose.Finder {
-	finder := &compose.Finder{
-		Connect: func() (compose.Engine, error) {
-			connected, err := e.connect("")
-			if err != nil {
-				return nil, err
-			}
-			return &waitedFor{connected.Client, e.host, to}, nil
-		},
-		Load: loadexec.Program{}.Model,
-	}
-	if dir, err := cacheDir(); err == nil {
-		finder.CacheDir = dir
-	}
-	return finder
-}
-
-// cacheDir is where what can be made again is kept. It need not be there.
-func cacheDir() (string, error) {
-	dir, err := os.UserCacheDir()
-	return filepath.Join(dir, "docker-toxrun"), err
-}
-
-// find finds the target, in the cache or with the Engine's help.
-func (o *options) find(ctx context.Context, e engine, std stdio) (*compose.Target, error) {
-	if o.noCache {
-		return o.refind(ctx, e, std)
-	}
-	query, err := o.query(e.host)
-	if err != nil {
-		return nil, err
-	}
-	target, err := o.finder(e, o.messages(std.err)).Find(ctx, query)
-	return o.found(e, target, err, std)
-}
-
-// refind finds the target without the cache.
-func (o *options) refind(ctx context.Context, e engine, std stdio) (*compose.Target, error) {
-	query, err := o.query(e.host)
-	if err != nil {
-		return nil, err
-	}
-	return o.refresh(ctx, e, std, query)
-}
-
-// again finds the container that by now is what t was, without the cache.
-func (o *options) again(t *compose.Target) finding {
-	return func(ctx context.Context, e engine, std stdio) (*compose.Target, error) {
-		query, err := o.query(e.host)
-		if err != nil {
-			return nil, err
-		}
-		query.Service, query.Index = t.Service, t.Number
-		return o.refresh(ctx, e, std, query)
-	}
-}
-
-func (o *options) refresh(ctx context.Context, e engine, std stdio, query compose.Query) (*compose.Target, error) {
-	target, err := o.finder(e, o.messages(std.err)).Refresh(ctx, query)
-	return o.found(e, target, err, std)
-}
-
-// findEach finds the containers of each service that is named: all of them with --all,
-// else one of each.
-func (o *options) findEach(ctx context.Context, e engine, std stdio) ([]*compose.Target, error) {
-	finder := o.finder(e, o.messages(std.err))
-	if o.noCache {
-		finder.CacheDir = ""
-	}
-	var each []*compose.Target
-	for _, service := range strings.Split(o.service, ",") {
-		query, err := o.query(e.host)
-		if err != nil {
-			return nil, err
-		}
-		query.Service = service
-		targets, err := finder.FindAll(ctx, query)
-		if err != nil {
-			return nil, err
-		}
-		if !o.every && !o.split.split {
-			targets = targets[:1]
-		}
-		for _, target := range targets {
-			if _, err := o.found(e, target, nil, std); err != nil {
-				return nil, err
-			}
-			if !slices.ContainsFunc(each, func(t *compose.Target) bool { return t.Container == target.Container }) {
-				each = append(each, target)
-			}
-		}
-	}
-	return each, nil
-}
-
-func (o *options) found(e engine, target *compose.Target, err error, std stdio) (*compose.Target, error) {
-	if err != nil {
-		return nil, err
-	}
-	e.settings.under(&target.Config)
-	to := o.messages(std.err)
-	for _, warning := range []string{e.settings.warning, target.Warning} {
-		if _, told := o.warned.LoadOrStore(warning, true); warning != "" && !told {
-			to.say(warning)
-		}
-	}
-	if o.verbose {
-		source := "looked up"
-		if target.Cached {
-			source = "from the cache"
-		}
-		to.say(fmt.Sprintf("container %s, %s", target.ContainerName, source))
-	}
-	return target, nil
 }
 
 // A place is where and as whom a command runs; empty: the container's own.

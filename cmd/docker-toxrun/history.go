@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
+	"github.com/moby/sys/atomicwriter"
 
 	"github.com/toxrun/docker-toxrun/compose"
 )
@@ -89,11 +90,7 @@ func (h *history) keep() error {
 	if bytes.Count(text, []byte("\n")) > 2*historyLines {
 		text = lastLines(text, historyLines)
 	}
-	next := h.file + ".new"
-	if err := os.WriteFile(next, text, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(next, h.file)
+	return atomicwriter.WriteFile(h.file, text, 0o600)
 }
 
 // lastLines is the last n lines of text.

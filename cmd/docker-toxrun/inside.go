@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moby/sys/atomicwriter"
+
 	"github.com/toxrun/docker-toxrun/compose"
 	"github.com/toxrun/docker-toxrun/execproxy"
 )
@@ -258,12 +260,5 @@ func (a answers) keep(key string, list []string) {
 	if err != nil {
 		return
 	}
-	fresh, err := os.CreateTemp(filepath.Dir(a.file), "*.temp") // mode 0600
-	if err != nil {
-		return
-	}
-	_, err = fresh.Write(text)
-	if closed := fresh.Close(); err != nil || closed != nil || os.Rename(fresh.Name(), a.file) != nil {
-		_ = os.Remove(fresh.Name())
-	}
+	_ = atomicwriter.WriteFile(a.file, text, 0o600)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -228,6 +229,35 @@ func (o *options) empty() string {
 		}
 	})
 	return name
+}
+
+// given are the options that were given and are wanted, --name=value each, so that they
+// mean the same in another directory, but for Compose's.
+func (o *options) given(wanted func(*pflag.Flag) bool) (args []string) {
+	o.all.Visit(func(f *pflag.Flag) {
+		switch values, isList := f.Value.(pflag.SliceValue); {
+		case !wanted(f):
+		case f.Name == "host":
+			args = append(args, "--host="+o.docker.Hosts[0])
+		case isList:
+			for _, value := range values.GetSlice() {
+				if f.Name == "env-file" {
+					value, _ = filepath.Abs(value)
+				}
+				args = append(args, "--"+f.Name+"="+value)
+			}
+		default:
+			args = append(args, fmt.Sprintf("--%s=%s", f.Name, f.Value))
+		}
+	})
+	return args
+}
+
+// once has a line said that was not said before.
+func (o *options) once(say func(string), line string) {
+	if _, told := o.warned.LoadOrStore(line, true); !told {
+		say(line)
+	}
 }
 
 // several tells whether the command may run in more than one container.

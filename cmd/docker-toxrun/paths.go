@@ -66,9 +66,9 @@ func (o *options) translate(e *execproxy.Client, t *compose.Target, screen *term
 		here, _ := os.Getwd()
 		_, mounted := t.PathFor(here)
 		if o.shim != nil && !mounted && o.workdir == "" && t.Config.Workdir == "" {
-			c.Notice(fmt.Sprintf("this directory is in no mount of the container: %s runs in %s", o.shim.name, cmp.Or(t.Workdir, "/")))
+			o.once(c.Notice, fmt.Sprintf("this directory is in no mount of the container: %s runs in %s", o.shim.name, cmp.Or(t.Workdir, "/")))
 		}
-		c.Args = paths.Words{Dir: here, Bare: o.carry && !mounted, Translate: func(name, full string, _ bool) string {
+		c.Args = paths.Words{Dir: here, Bare: o.carry && !mounted, Translate: func(name, full string) string {
 			return tr.word(t, in, name, full)
 		}}.Args(c.Args)
 	}

@@ -234,15 +234,6 @@ func (o *options) composeUp(ctx context.Context, e engine, std stdio) error {
 }
 
 // dockerArgs are the options of docker's own that were given.
-func (o *options) dockerArgs() (args []string) {
-	o.all.Visit(func(f *pflag.Flag) {
-		switch {
-		case o.dockerFlags.Lookup(f.Name) == nil:
-		case f.Name == "host":
-			args = append(args, "--host="+o.docker.Hosts[0])
-		default:
-			args = append(args, fmt.Sprintf("--%s=%s", f.Name, f.Value))
-		}
-	})
-	return args
+func (o *options) dockerArgs() []string {
+	return o.given(func(f *pflag.Flag) bool { return o.dockerFlags.Lookup(f.Name) != nil })
 }

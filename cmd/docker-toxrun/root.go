@@ -69,7 +69,6 @@ apart, stdin, signals and the exit status are passed through.`,
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(o.usage)
 	root.AddCommand(newWatch(o, std), newExec(o, std), newShell(o, std), newDo(o, std), newAlias(std), newShim(o, std), newPs(o, std), newCancel(o, std), newPing(o, std), newTarget(o, std), newStandby(std), newKeeper(std))
-	o.addCompletion(root)
 	return root, o
 }
 

@@ -54,6 +54,9 @@ Keys: Enter runs now, c cancels the run, p pauses, q quits, ? helps.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.carry {
+				return usage("--carry is for one command whose end is waited for, which a watch does not end with", cmd.Root().CommandPath()+" exec --carry COMMAND")
+			}
 			if o.split.split {
 				return usage("watch runs the command whole: --split does not go with it", "--all runs it in every replica")
 			}
@@ -62,7 +65,7 @@ Keys: Enter runs now, c cancels the run, p pauses, q quits, ? helps.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&w.onBusy, "on-busy", "", "what a change does during a run: restart|queue|ignore (default restart)")
-	f.DurationVar(&w.debounce, "debounce", 0, "`time` for which a file has to be left alone (default 25ms)")
+	f.DurationVar(&w.debounce, "debounce", 0, "`time` for which a file has to be left alone (default 25ms, 5ms for one that is closed)")
 	f.DurationVar(&w.poll, "poll", 0, "compare all files once in this `time`, in place of the system's events")
 	f.StringArrayVar(&w.ignore, "ignore", nil, "`pattern` in the syntax of .gitignore, repeatable")
 	f.BoolVar(&w.initial, "initial", true, "run once before anything has changed")

@@ -21,12 +21,10 @@ type Words struct {
 	Bare bool
 
 	// Translate gives what is put in a path's place, "" to leave it. name is as it
-	// stands in the word; path is absolute and clean.
-	//
-	// missing says that there is no such file, but its directory is there, and the path
-	// is the value of an option: the command may be about to make it. Only absolute
-	// paths are told of so.
-	Translate func(name, path string, missing bool) string
+	// stands in the word; path is absolute and clean. An absolute one may name a file that
+	// is not there, in a directory that is, where it is the value of an option: the command
+	// may be about to make it.
+	Translate func(name, path string) string
 }
 
 // Args is args with the paths in it translated. Nothing else changes, to the byte.
@@ -95,7 +93,7 @@ func (w Words) path(text string, value bool) string {
 	if dir, err := os.Stat(filepath.Dir(text)); err != nil || !dir.IsDir() {
 		return ""
 	}
-	return w.Translate(text, filepath.Clean(text), true)
+	return w.Translate(text, filepath.Clean(text))
 }
 
 // file translates the name of a file that is there.
@@ -107,7 +105,7 @@ func (w Words) file(name string) string {
 	if _, err := os.Stat(path); err != nil {
 		return ""
 	}
-	to := w.Translate(name, filepath.Clean(path), false)
+	to := w.Translate(name, filepath.Clean(path))
 	if to != "" && strings.HasSuffix(name, "/") && !strings.HasSuffix(to, "/") {
 		to += "/"
 	}

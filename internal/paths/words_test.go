@@ -23,9 +23,9 @@ func TestWords(t *testing.T) {
 	if err := os.Symlink("nowhere", filepath.Join(dir, "out/dangling")); err != nil {
 		t.Fatal(err)
 	}
-	words := Words{Dir: filepath.Join(dir, "p"), Translate: func(name, path string, missing bool) string {
+	words := Words{Dir: filepath.Join(dir, "p"), Translate: func(name, path string) string {
 		to := "<" + strings.TrimPrefix(path, dir) + ">"
-		if missing {
+		if _, err := os.Stat(path); err != nil {
 			to = "new" + to
 		}
 		return to
