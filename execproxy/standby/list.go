@@ -24,7 +24,9 @@ type Info struct {
 	Misses    int           `json:"misses"`   // runs that were started plainly
 	State     string        `json:"state"`    // ready, starting, running, paused, or why there is no spare
 	Python    bool          `json:"python"`   // the spare is an interpreter
-	Plain     string        `json:"plain"`    // why it is none in spite of Want.Preload
+	Modules   int           `json:"modules"`  // that it has imported beforehand
+	Left      string        `json:"left"`     // modules that it has not, NAME=REASON, with spaces between them
+	Plain     string        `json:"plain"`    // why it is no interpreter in spite of Want.Preload or Want.Learn
 	Terminal  bool          `json:"terminal"` // there is one with a terminal
 }
 

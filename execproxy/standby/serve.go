@@ -64,6 +64,7 @@ func (k *keeper) accompany(ctx context.Context, conn *net.UnixConn, in *bufio.Re
 		defer lasts.Stop()
 	}
 	token, err := k.give(conn, h)
+	l.token = token
 	if line, _ := in.ReadSlice('\n'); err != nil || string(line) != taken {
 		return // the client has given up before
 	}
