@@ -123,13 +123,20 @@ class Program:
         self.cwd = os.getcwdb()
         self.take_environment()
         self.file = find(os.fsencode(self.words[0]), os.environb) or refuse(self.words[0] + ": not found")
-        self.auto, self.sources = mode == "auto", tuple(os.path.join(os.path.realpath(s), "") for s in sources)
+        # Older ones tell nobody which files are opened (sys.addaudithook).
+        self.auto, self.teaches = mode == "auto", mode == "auto" and sys.version_info >= (3, 8)
+        self.sources = tuple(os.path.join(os.path.realpath(s), "") for s in sources)
         self.make_main()
+        if sys.version_info >= (3, 13):
+            sys.modules.pop("linecache", None)  # which is imported for -c alone
         self.files = {file: state(file) for file in module_files()}
         self.path = {entry: (state(entry), listing(entry)) for entry in sys.path}
         self.stash = Stash(self.refusal, self.began - TICK)
         _signal.alarm(IMPORT_TIME)
-        verdict = self.learn(told, run) if self.auto else self.bring(told.split(","))
+        if self.auto:
+            verdict = self.learn(told, run) if self.teaches else "0"
+        else:
+            verdict = self.bring(told.split(","))
         _signal.alarm(0)
         self.report = b"=" + verdict.encode("utf-8", "replace")
         for stream in sys.stdout, sys.stderr:
@@ -210,7 +217,7 @@ class Program:
             beside = os.path.dirname(os.path.realpath(self.name))
             self.code()  # which tells whether it can be
             if sys.version_info >= (3, 9):
-                self.script = os.path.abspath(self.name)
+                self.script = self.name if os.path.isabs(self.name) else "%s/%s" % (os.getcwd(), self.name)
             loader = external.SourceFileLoader
             self.fresh.update(__loader__=loader("__main__", self.script), __file__=self.script)
             if sys.version_info < (3, 15):
@@ -280,7 +287,9 @@ class Program:
                 env.pop(key, None)
         try:
             if stdin == b"null":  # as the container's runtime has it
-                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                null = os.open(os.devnull, os.O_RDONLY)
+                os.dup2(null, 0)
+                os.close(null)
             os.chdir(cwd or self.cwd)
             file = find(argv[0], env)
             words = [os.fsencode(w) for w in self.words]
@@ -294,8 +303,8 @@ class Program:
         if not here:
             execute(file, argv, env)
         call(NAME)
-        self.settle(env)
         self.stash.wake()
+        self.settle(env)
         self.set_arguments([os.fsdecode(a) for a in argv[len(words):]])
         self.main.clear()
         self.main.update(self.fresh)
@@ -311,12 +320,11 @@ class Program:
                 os.environb[name] = env[name]
         if self.by_shell:
             os.environb[b"PWD"] = os.getcwdb()
-        for finder in sys.meta_path:
+        for entry, finder in list(sys.path_importer_cache.items()):
             if hasattr(finder, "invalidate_caches"):
                 finder.invalidate_caches()
-        linecache = sys.modules.get("linecache")  # 3.13 knows the source of -c there
-        for name in "cache", "_interactive_cache":
-            getattr(linecache, name, {}).clear()
+            elif finder is None:  # there was no such directory
+                del sys.path_importer_cache[entry]
         for name in SETTLES:
             if name in sys.modules:
                 SETTLES[name](sys.modules[name])
@@ -326,7 +334,7 @@ class Program:
 
     def __exit__(self, kind, value, traceback):
         """Takes our frames off the traceback that is about to be printed."""
-        if self.auto and os.getpid() == self.pid:
+        if self.teaches and os.getpid() == self.pid:
             self.teach()
         if kind is None or issubclass(kind, SystemExit):
             return

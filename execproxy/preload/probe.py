@@ -75,7 +75,7 @@ class Probe(Stash):
             "path": (list(sys.path), list(sys.path_hooks)),
             "signals": [_signal.getsignal(n) for n in range(1, _signal.NSIG)],
             "locale": self.locale.setlocale(self.locale.LC_ALL),
-            "warnings": self.warnings is None or self.warnings.showwarning == self.warned,
+            "warnings": self.warnings is None or (self.warnings._showwarnmsg, self.warnings.showwarning) == (self.warned, self.shows[0]),
             "modules": len(self.base) == sum(n in sys.modules for n in self.base),
             "numbers": 5e-324 * len("x") > 0,
         }

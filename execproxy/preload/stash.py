@@ -70,7 +70,7 @@ class Kept:
         self.file = self.state = None  # it has none
         self.entry = None  # of sys.path, where it is a file's and not a package's
         self.needs = set()  # names of all that its import imports
-        self.absent = set()  # and of what it has looked for
+        self.asked = []  # what importlib was asked for meanwhile: when, its name, in what, whether it was there
         self.events = []  # what it has done: when, how, with what
         self.attribute = False  # its package has it by more than the package's own import
 
@@ -80,7 +80,7 @@ class Stash:
         """refusal(name, file) is why a module is not to be executed, or None; what has
         changed since began is none of it."""
         self.refusal, self.began = refusal, began
-        self.kept = {}
+        self.kept, self.changed = {}, set()
         self.given = {}  # to the run
         self.requests = {}  # names that imports have looked for in sys.path, in order
         self.importing = False
@@ -114,7 +114,8 @@ class Stash:
         warnings = __import__("warnings")
         self.always = ("always", None, Warning, None, 0)
         self.warnings, self.usual = warnings, list(warnings.filters)
-        self.plain_show, warnings.showwarning = warnings.showwarning, self.warned
+        self.plain_show, warnings._showwarnmsg = warnings._showwarnmsg, self.warned
+        self.shows = warnings.showwarning, warnings._showwarnmsg_impl
         self.put_first(warnings.filters)
         self.atexit = __import__("atexit")
         self.plain_register, self.atexit.register = self.atexit.register, self.register
@@ -124,7 +125,7 @@ class Stash:
         self.boundary()
         sys.modules["builtins"].__import__ = self.plain_import
         self.atexit.register = self.plain_register
-        self.warnings.showwarning = self.plain_show
+        self.warnings._showwarnmsg = self.plain_show
         self.warnings.filters[:] = self.usual
         del sys.meta_path[len(self.finders):]
         self.spread()
@@ -170,7 +171,7 @@ class Stash:
             spec = find(fullname, path, target)
             if target is None:
                 if self.importing:
-                    self.found(finder, fullname, spec)
+                    self.found(finder, fullname, path, spec)
                 else:
                     if finder is external.PathFinder:
                         self.requests[fullname] = None
@@ -184,11 +185,12 @@ class Stash:
     def top(self):
         return self.stack[-1] if self.stack else None
 
-    def found(self, finder, fullname, spec):
+    def found(self, finder, fullname, path, spec):
         top = self.top()
+        if top is not None and (spec is not None or finder is external.PathFinder):
+            self.now += 1
+            top.asked.append((self.now, fullname, path, spec is not None))
         if spec is None:
-            if finder is external.PathFinder and top is not None and "." not in fullname:
-                top.absent.add(fullname)
             return
         if top is not None:
             top.needs.add(fullname)
@@ -329,6 +331,7 @@ class Stash:
         if sys.meta_path != finders:
             if sys.meta_path[:len(finders)] != finders:
                 self.unfit("finders")
+                sys.meta_path[:] = finders
             else:
                 for f in sys.meta_path[len(finders):]:
                     self.added.append(f)
@@ -350,31 +353,39 @@ class Stash:
                 break
 
     def watched_import(self, name, globals=None, locals=None, fromlist=(), level=0):
-        module = self.plain_import(name, globals, locals, fromlist, level)
         top = self.top()
-        if top is not None and self.importing:
-            if level:
-                name = bootstrap._resolve_name(name, bootstrap._calc___package__(globals), level)
-            if name in sys.modules:
-                top.needs.add(name)
-            for n in fromlist or ():
-                n = "%s.%s" % (name, n)
-                if n in sys.modules:
-                    top.needs.add(n)
+        if top is None or not self.importing:
+            return self.plain_import(name, globals, locals, fromlist, level)
+        try:
+            whole = bootstrap._resolve_name(name, bootstrap._calc___package__(globals), level) if level else name
+        except (ImportError, ValueError):
+            return self.plain_import(name, globals, locals, fromlist, level)
+        parts = whole.split(".")
+        self.wants(top, [".".join(parts[:n + 1]) for n in range(len(parts))])
+        module = self.plain_import(name, globals, locals, fromlist, level)
+        self.wants(top, [n for n in ["%s.%s" % (whole, n) for n in fromlist or ()] if n in self.kept])
         return module
 
-    def warned(self, message, category, filename, lineno, file=None, line=None):
+    def wants(self, top, names):
+        """Takes in that top imports what is there already."""
+        for name in names:
+            if name in sys.modules:
+                top.needs.add(name)
+                self.now += 1
+                top.asked.append((self.now, name, None, True))
+
+    def warned(self, told):
         """Notes a warning that an import raises."""
         top, frame = self.top(), sys._getframe(1)
-        while frame is not None and (frame.f_code.co_filename != filename or frame.f_lineno != lineno):
+        if top is None or (self.warnings.showwarning, self.warnings._showwarnmsg_impl) != self.shows:
+            return self.plain_show(told)  # somebody catches it
+        while frame is not None and (frame.f_code.co_filename != told.filename or frame.f_lineno != told.lineno):
             frame = frame.f_back
         by = frame and self.kept.get(frame.f_globals.get("__name__"))
-        if top is None:
-            return
         if not by:
             self.unfit("warns")  # of a place that is not in here
         else:
-            self.note(top, self.warn, message, category, filename, lineno, frame.f_globals, by.name)
+            self.note(top, self.warn, told, frame.f_globals, by.name)
 
     def register(self, func, *args, **kwargs):
         """Is atexit.register in the meantime."""
@@ -392,9 +403,6 @@ class Stash:
     # What a module has done, done again.
 
     def is_there(self, kept):
-        if kept.module is None:
-            return
-        sys.modules[kept.name] = kept.module
         if kept.name in SETTLES:
             SETTLES[kept.name](kept.module)
         if kept.attribute:
@@ -411,8 +419,11 @@ class Stash:
         filters.extend(f for f in after[1] if f not in before[1] and f not in filters)
         self.mutated()
 
-    def warn(self, kept, message, category, filename, lineno, space, by):
-        self.warnings.warn_explicit(message, category, filename, lineno, space["__name__"], space.setdefault("__warningregistry__", {}))
+    def warn(self, kept, told, space, by):
+        source = object() if told.source is not None else None  # that one is gone
+        told.source = None
+        registry = space.setdefault("__warningregistry__", {})
+        self.warnings.warn_explicit(told.message, told.category, told.filename, told.lineno, space["__name__"], registry, source=source)
 
     def call_at_exit(self, kept, func, args, kwargs):
         self.atexit.register(func, *args, **kwargs)
@@ -435,7 +446,8 @@ class Stash:
         """Is called right before the run begins."""
         if any(state(file) != then for file, then in self.looks):
             self.kept.clear()
-        self.changed = {e for e, (then, there) in self.entries.items() if state(e) != then and listing(e) != there} if self.kept else set()
+        if self.kept:
+            self.changed = {e for e, (then, there) in self.entries.items() if state(e) != then and listing(e) != there}
 
     def offer(self, name, spec):
         """Has a spec give the ready module, if it is the same and importlib that asks."""
@@ -449,18 +461,23 @@ class Stash:
             del loader.create_module
             by = sys._getframe(2).f_code
             if by is bootstrap._load_unlocked.__code__ and self.give(name):
-                module = sys.modules.pop(name)
-
-                def exec_module(_):
-                    del loader.exec_module
-                    sys.modules[name] = module
-
                 loader.exec_module = exec_module
-                return None
+                return module if plain else None
             if isinstance(loader, Loader):
                 spec.loader = loader.real
             return getattr(loader, "create_module", no_module)(spec)
 
+        def exec_module(made):
+            del loader.exec_module
+            if plain:
+                space["__spec__"] = own
+            sys.modules[name] = module
+
+        module = kept.module
+        space = variables(module) if isinstance(module, type(sys)) else {}
+        own = space.get("__spec__")
+        # importlib sets the spec, and may ask for more.
+        plain = type(module) is type(sys) and own is not None and "__getattr__" not in space
         loader.create_module = create_module
 
     def give(self, name):
@@ -469,15 +486,15 @@ class Stash:
         if todo is None:
             self.kept.pop(name, None)
             return False
-        for kept in todo:
-            del self.kept[kept.name]
-            self.given[kept.name] = kept.module
-        for event in sorted((e for kept in todo for e in kept.events), key=lambda e: e[0]):
-            if event[2].name != name or event[1] != self.is_there:
+        events = sorted((e for kept in todo for e in kept.events), key=lambda e: e[0])
+        given = {e[2].name: e[2].module for e in events if e[1] == self.is_there and e[2].module is not None}
+        # Each of these is one step to other threads, which may be about to do the same.
+        sys.modules.update(given)
+        self.given.update(given)
+        mine = {kept.name for kept in todo if self.kept.pop(kept.name, None)}
+        for event in events:
+            if event[2].name in mine:
                 event[1](*event[2:])
-        sys.modules[name] = module = self.given[name]
-        if name in SETTLES:
-            SETTLES[name](module)
         return True
 
     def ready(self, root):
@@ -487,6 +504,8 @@ class Stash:
         names, seen, todo = [root], {root}, []
         for name in names:
             kept = self.kept.get(name)
+            if kept is not None and kept.module is not None and sys.modules.get(name) is kept.module:
+                continue  # another thread is about to give it
             if kept is not None:
                 todo.append(kept)
                 for needed in kept.needs:
@@ -501,23 +520,45 @@ class Stash:
                 return None
         path = set(sys.path)
         new = [e for e in sys.path if e not in self.entries or e in self.changed]
-        hooks = [f for f in sys.meta_path if f not in self.finders]
         strict = any(f[0] == "error" for f in self.warnings.filters)
         for kept in todo:
             name = kept.name
             if kept.file is not None and state(kept.file) != kept.state or kept.entry is not None and kept.entry not in path:
                 return None
-            if new and "." not in name and found_in(new, name, kept):
+            if name != root and name in sys.modules:
                 return None
-            for absent in kept.absent:
-                if absent not in seen and (new and found_in(new, absent, None) or any(found_by(f, absent) for f in hooks)):
-                    return None
-            if name != root and kept.file is not None and any(found_by(f, name) for f in hooks):
+            if new and "." not in name and found_in(new, name, kept):
                 return None
             for event in kept.events:
                 if event[1] == self.warn and (strict or event[-1] != name and event[-1] not in seen):
                     return None
-        return todo
+        return todo if self.is_passed_by(todo, seen, root, new) else None
+
+    def is_passed_by(self, todo, seen, root, new):
+        """Whether finders and entries of sys.path that are new have nothing of what was
+        looked for. They are asked for it in the order in which an import now would ask."""
+        try:
+            at = sys.meta_path.index(bootstrap.BuiltinImporter)
+        except ValueError:
+            return False
+        first = [f for f in sys.meta_path[:at] if f not in self.finders]
+        last = [f for f in sys.meta_path[at:] if f not in self.finders]
+        if not (first or last or new):
+            return True
+        done = set()
+        for _, name, path, there in sorted((a for kept in todo for a in kept.asked), key=lambda a: a[0]):
+            if name == root or name in sys.modules or name in done or there and name not in seen:
+                continue
+            if there:
+                done.add(name)
+            package = name.rpartition(".")[0]
+            if path is None and package:
+                path = getattr(self.module(package), "__path__", None)
+            if any(found_by(f, name, path) for f in first):
+                return False
+            if not there and (new and "." not in name and found_in(new, name, None) or any(found_by(f, name, path) for f in last)):
+                return False
+        return True
 
 
 def found_in(entries, name, kept):
@@ -529,10 +570,9 @@ def found_in(entries, name, kept):
 plain_find = external.PathFinder.find_spec
 
 
-def found_by(finder, name):
+def found_by(finder, name, path):
     find = getattr(finder, "find_spec", None)
-    package = sys.modules.get(name.rpartition(".")[0])
-    return find is not None and find(name, getattr(package, "__path__", None)) is not None
+    return find is not None and find(name, path) is not None
 
 
 class Loader:
