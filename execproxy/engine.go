@@ -112,7 +112,7 @@ type state struct {
 func (c *Cmd) inspect(ctx context.Context, id string) (state, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, errSilent)
 	defer cancel()
-	got, err := c.Engine.ContainerExecInspect(ctx, id)
+	got, err := c.state(ctx, id)
 	if err != nil && context.Cause(ctx) == errSilent {
 		err = errSilent
 	}
@@ -121,6 +121,17 @@ func (c *Cmd) inspect(ctx context.Context, id string) (state, error) {
 		now.unknown, err = true, nil
 	}
 	return now, err
+}
+
+// state is the Engine's inspect, by whoever has a connection already. To ask twice does no
+// harm.
+func (c *Cmd) state(ctx context.Context, id string) (container.ExecInspect, error) {
+	if s := c.Spare; s != nil && s.State != nil && s.Exec == id {
+		if got, err := s.State(ctx); err == nil || errors.Is(err, ErrNoStatus) {
+			return got, err
+		}
+	}
+	return c.Engine.ContainerExecInspect(ctx, id)
 }
 
 func (c *Cmd) resize(ctx context.Context, id string, size Size) error {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/docker/docker/api/types/container"
 )
 
 // A Spare is an exec that has been started already and waits on its stdin to be
@@ -42,6 +44,11 @@ type Spare struct {
 	Known   string   `json:"-"` // for the Lesson of the next one; "": nothing
 	Woken   bool     // it has become the command of a Cmd that was Run
 	Plain   string   // why it is a shell in spite of Preload or Learn, for a person; else empty
+
+	// State asks about Exec who has a connection to the Engine already, and answers as
+	// [Client.ContainerExecInspect]; where it fails the Engine is asked. Nil: there is
+	// nobody.
+	State func(ctx context.Context) (container.ExecInspect, error) `json:"-"`
 
 	release func() // ends its heartbeat; nil: it has none
 }

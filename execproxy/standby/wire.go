@@ -43,7 +43,16 @@ const (
 	taken = "taken\n" // the answer, with its spare
 	woken = "woken\n" // the run is over, and the spare was its command
 	over  = "over\n"  // the run is over, and was started plainly
+
+	inspect = "inspect\n" // the spare's exec, which is answered by an execState; before woken or over
 )
+
+// An execState is what the Engine says of an exec.
+type execState struct {
+	Running  bool
+	Pid      int
+	ExitCode *int // nil: it names none
+}
 
 // lineLimit is far above the environment that a process can be given, 2 MiB as a
 // rule (execve(2)).
