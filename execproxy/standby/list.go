@@ -35,12 +35,12 @@ type Info struct {
 func List(dir string) ([]Info, error) {
 	var infos []Info
 	err := each(dir, func(socket string) error {
-		a, conn, err := ask(socket, request{Verb: info})
+		i, conn, err := ask(socket, request{Verb: info})
 		if err != nil {
 			return err
 		}
 		conn.Close()
-		infos = append(infos, *a.Info)
+		infos = append(infos, *i)
 		return nil
 	})
 	return infos, err
@@ -52,12 +52,12 @@ func List(dir string) ([]Info, error) {
 func Stop(dir, container string) ([]Info, error) {
 	var stopped []Info
 	err := each(dir, func(socket string) error {
-		a, conn, err := ask(socket, request{Verb: info})
+		i, conn, err := ask(socket, request{Verb: info})
 		if err != nil {
 			return err
 		}
 		conn.Close()
-		if i := a.Info; container != "" && i.Name != container && !strings.HasPrefix(i.Container, container) {
+		if container != "" && i.Name != container && !strings.HasPrefix(i.Container, container) {
 			return nil
 		}
 		if _, conn, err = ask(socket, request{Verb: stop}); err != nil {
@@ -65,7 +65,7 @@ func Stop(dir, container string) ([]Info, error) {
 		}
 		defer conn.Close()
 		if _, err = io.Copy(io.Discard, conn); err == nil { // until it is gone
-			stopped = append(stopped, *a.Info)
+			stopped = append(stopped, *i)
 		}
 		return err
 	})

@@ -39,7 +39,9 @@ func (k *keeper) serve(ctx context.Context, conn *net.UnixConn) {
 		_ = send(conn, a)
 		k.hand(func() { k.end(errVersion) })
 	case q.Verb == info:
-		if k.hand(func() { a.Info = k.tell() }) {
+		var told *Info
+		if k.hand(func() { told = k.tell() }) {
+			a.Info, _ = json.Marshal(told)
 			_ = send(conn, a)
 		}
 	case q.Verb == stop:
