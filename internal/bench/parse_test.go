@@ -80,3 +80,23 @@ func TestRemark(t *testing.T) {
 		}
 	}
 }
+
+func TestParseTrace(t *testing.T) {
+	const trace = `# tracer: nop
+#           TASK-PID     TGID     CPU#  |||||  TIMESTAMP  FUNCTION
+   docker-toxrun-71      (     71) [001] .....   100.000100: sched_process_exec: filename=docker-toxrun pid=71 old_pid=71
+   docker-toxrun-60      (     60) [000] .....   100.000150: stage1: (0x4010)
+   docker-toxrun-72      (     71) [000] d....   100.000300: stage1: (0x4010)
+   docker-toxrun-71      (     71) [000] d....   100.000400: stage1: (0x4010)
+   docker-toxrun-72      (     71) [000] .....   100.001000: sched_process_exit: comm=docker-toxrun pid=72 prio=120
+   docker-toxrun-71      (     71) [000] .....   100.001100: sched_process_exit: comm=docker-toxrun pid=71 prio=120
+`
+	stages := []stage{{at: "sched:sched_process_exec"}, {at: "main.main"}, {at: "sched:sched_process_exit"}}
+	got, err := parseTrace(trace, 71, stages)
+	if err != nil || len(got) != 2 || micro(got[0]) != "200" || micro(got[1]) != "800" {
+		t.Errorf("parseTrace() = %v, %v", got, err)
+	}
+	if got, err := parseTrace(trace, 60, stages); err == nil {
+		t.Errorf("parseTrace() of another process = %v", got)
+	}
+}
