@@ -209,6 +209,7 @@ func startup(ctx context.Context, bin string, rounds int, line string) (text []b
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
+	loaded := load()
 	took := make([][]float64, len(stages)-1)
 	var outside, whole []float64
 	before := 0
@@ -270,8 +271,9 @@ func startup(ctx context.Context, bin string, rounds int, line string) (text []b
 	if err != nil {
 		return nil, err
 	}
+	machine := append(b.describe(ctx), []string{"load average", loaded + " before, " + load() + " after" + remark(loaded)})
 	var out bytes.Buffer
-	fmt.Fprintf(&out, startupText, time.Now().UTC().Format("2 January 2006"), line, b.describe(ctx), parts, plural(rounds, "round"), total, packages)
+	fmt.Fprintf(&out, startupText, time.Now().UTC().Format("2 January 2006"), line, machine, parts, plural(rounds, "round"), total, packages)
 	return out.Bytes(), nil
 }
 
