@@ -105,7 +105,8 @@ func (c *Cmd) start(ctx context.Context, id string) (*stream, error) {
 type state struct {
 	running bool
 	code    int  // of no meaning while running
-	started bool // whether there has ever been a process
+	pid     int  // of the command, where the Engine runs; 0: there has never been a process
+	started bool // whether there has ever been one
 	unknown bool // not running, and without a code
 }
 
@@ -116,7 +117,7 @@ func (c *Cmd) inspect(ctx context.Context, id string) (state, error) {
 	if err != nil && context.Cause(ctx) == errSilent {
 		err = errSilent
 	}
-	now := state{running: got.Running, code: got.ExitCode, started: got.Pid != 0}
+	now := state{running: got.Running, code: got.ExitCode, pid: got.Pid, started: got.Pid != 0}
 	if errors.Is(err, ErrNoStatus) {
 		now.unknown, err = true, nil
 	}
