@@ -33,6 +33,7 @@ var scenes = []struct {
 	{"tox", (*bench).measureTox},
 	{"watch", (*bench).measureWatch},
 	{"streams", (*bench).measureStreams},
+	{"signals", (*bench).measureSignals},
 	{"services", (*bench).measureServices},
 	{"replicas", (*bench).measureReplicas},
 	{"crowd", (*bench).measureCrowd},
