@@ -117,8 +117,12 @@ func (c *Cmd) preload(ctx context.Context) (*Spare, error) {
 		args = append(args, "names", strings.Join(c.Preload, ","), "")
 	}
 	s, err := c.launch(ctx, append(args, c.Sources...), line)
-	if s != nil && s.Python {
+	switch {
+	case s == nil:
+	case s.Python:
 		s.Env = c.Env
+	case c.Learn != nil:
+		s.Plain = "" // nobody has said that it is Python
 	}
 	return s, err
 }

@@ -43,7 +43,7 @@ type Spare struct {
 	Modules int      // that it has imported; 0: none, or it is a shell
 	Known   string   `json:"-"` // for the Lesson of the next one; "": nothing
 	Woken   bool     // it has become the command of a Cmd that was Run
-	Plain   string   // why it is a shell in spite of Preload or Learn, for a person; else empty
+	Plain   string   // why it is a shell in spite of Preload, or of an interpreter that was there, for a person; else empty
 
 	// State asks about Exec who has a connection to the Engine already, and answers as
 	// [Client.ContainerExecInspect]; where it fails the Engine is asked. Nil: there is

@@ -228,7 +228,7 @@ func printKeepers(out io.Writer, infos []standby.Info, now time.Time) error {
 	fmt.Fprintln(table, "CONTAINER\tUSER\tSTATE\tAGE\tUSED\tENDS\tHITS\tMISSES\tPID")
 	for _, i := range infos {
 		state := i.State
-		if i.Python {
+		if i.Python && state == "ready" {
 			state += fmt.Sprintf(" (python, %d modules)", i.Modules)
 		}
 		if i.Terminal {
