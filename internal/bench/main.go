@@ -31,6 +31,7 @@ var scenes = []struct {
 	{"true", (*bench).measureTrue},
 	{"terminal", (*bench).measureTerminal},
 	{"tox", (*bench).measureTox},
+	{"learn", (*bench).measureLearn},
 	{"watch", (*bench).measureWatch},
 	{"streams", (*bench).measureStreams},
 	{"signals", (*bench).measureSignals},

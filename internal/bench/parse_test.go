@@ -33,11 +33,11 @@ func TestParseKeepers(t *testing.T) {
 }
 
 func TestParseSeconds(t *testing.T) {
-	if got, err := parseSeconds("0.118\n0.12\n1e-2\n"); err != nil || !slices.Equal(got, []float64{0.118, 0.12, 0.01}) {
-		t.Errorf("parseSeconds() = %v, %v", got, err)
+	if got, err := parseSeconds("0.118\n0.12\n1e-2\n", 3); err != nil || !slices.Equal(got, []float64{0.118, 0.12, 0.01}) {
+		t.Errorf("parseSeconds(, 3) = %v, %v", got, err)
 	}
 	for _, out := range []string{"", "0.1\n0.2\n", "0.1\n0.2\n0.3\n0.4\n", "0.1\ntox\n0.3\n", "0.1\n0\n0.2\n"} {
-		if got, err := parseSeconds(out); err == nil {
+		if got, err := parseSeconds(out, 3); err == nil {
 			t.Errorf("parseSeconds(%q) = %v, without an error", out, got)
 		}
 	}
