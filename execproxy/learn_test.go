@@ -205,7 +205,10 @@ var uses = map[string]string{
 	"lazily":      "import importlib.util as u\ns = u.find_spec('plain'); s.loader = u.LazyLoader(s.loader); m = u.module_from_spec(s); sys.modules['plain'] = m; s.loader.exec_module(m); print(m.C)",
 	"finder":      "class F:\n    def find_spec(self, name, path, target=None): print('asked for', name)\nsys.meta_path.insert(0, F())\nimport user",
 	"takes over":  "import importlib.util as u\nclass F:\n    def find_spec(self, name, path, target=None):\n        if name == 'plain': return u.spec_from_file_location(name, sys.argv[0] + '-mine/plain.py')\nsys.meta_path.insert(0, F())\nimport user; print(user.plain)",
-	"trace":       "seen = set()\nsys.settrace(lambda f, e, a: seen.add(f.f_code.co_filename))\nimport user\nsys.settrace(None)\nprint(sorted(seen))",
+	"trace":       "seen = set()\nsys.settrace(lambda f, e, a: seen.add(f.f_code.co_filename))\nimport other\nsys.settrace(None)\nprint(sorted(f for f in seen if f[0] != '<'))",
+	"space":       "import space, builtins; print(space, hasattr(space, 'inner')); import space.inner; print(space.inner.value)",
+	"space first": "sys.settrace(lambda f, e, a: None)\nimport space\nsys.settrace(None)\nimport space.inner; print(space.inner.value, sys.modules['space'] is space)",
+	"trace of c":  "sys.settrace(lambda f, e, a: None)\nimport decimal, numbers\nprint(isinstance(decimal.Decimal(1), numbers.Number), decimal.Decimal(1) / 3)",
 	"errors":      "import warnings; warnings.simplefilter('error')\ntry: import warns\nexcept Warning as e: print('raised', e)\nprint('warns' in sys.modules)",
 	"caught":      "import warnings\nwith warnings.catch_warnings(record=True) as w:\n    warnings.simplefilter('always')\n    import warns, filters\nprint([str(x) for x in w], len(warnings.filters))",
 	"threads":     "import threading\nt = [threading.Thread(target=__import__, args=(n,)) for n in ('user', 'plain', 'package.two', 'other')]\n[x.start() for x in t]; [x.join() for x in t]\nimport user, plain, other; print(user.plain is plain, other.two.value)",
@@ -224,6 +227,7 @@ func TestRunOfOtherImports(t *testing.T) {
 			"other": "from package import two",
 			"tries": "try:\n    import found\nexcept ImportError: found = None",
 		}
+		modules["space/inner"] = "value = 3"
 		for _, name := range []string{"plain", "warns", "filters", "at_exit", "package/__init__", "package/one", "package/two"} {
 			modules[name] = traps[name].text
 		}
@@ -231,7 +235,7 @@ func TestRunOfOtherImports(t *testing.T) {
 		s.Exec(t, "mkdir", "-p", s.dir+"/script-mine", s.dir+"/script-empty/plain")
 		s.write(t, "script-mine/plain.py", "mine = True")
 		s.write(t, "script-mine/found.py", "")
-		all := "import user, other, plain, warns, filters, at_exit, tries, package.two, json, _json, decimal, logging"
+		all := "import user, other, plain, warns, filters, at_exit, tries, package.two, space.inner, json, _json, decimal, logging"
 		s.write(t, "script", "#!"+python+"\nimport sys\nuses = "+fmt.Sprintf("{'all': %q, ", all)+strings.TrimPrefix(pythonDict(uses), "{")+"\nexec(uses[sys.argv[1]])\n")
 		s.teach(t, s.command("all"), s.command("all")).Spare.Close()
 		for name := range uses {

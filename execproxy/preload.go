@@ -35,12 +35,13 @@ var preloadProgram = sync.OnceValue(func() string {
 
 // preloadMain is what the interpreter of a spare is started with. The program runs in
 // its frame, the only one that it would not have if it were started by itself, and in
-// its namespace.
+// its namespace. What hands out modules passes for a part of importlib, as it is one: no
+// warning is of its lines, and no tracer's user asks for them.
 const preloadMain = `import sys
 if sys.version_info < (3, 6): sys.exit("Python %d.%d is too old" % sys.version_info[:2])
 own = {"__name__": "preload", "beside_script": sys.path[:1] == [""]}
 if own["beside_script"]: del sys.path[0]
-exec(sys.argv[1], own)
+exec(compile(sys.argv[1], "<frozen importlib._bootstrap_external>", "exec"), own)
 with own["program"]: exec(own["program"].wake())
 `
 
@@ -68,6 +69,15 @@ func Program(args []string) []string {
 	}
 	return args[:min(len(args), 1)]
 }
+
+// Watchers are those of a program's arguments that may have a tracer look on: coverage, a
+// profiler, a debugger. What is learned without one does not hold with it.
+func Watchers(args []string) []string {
+	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return !watcher.MatchString(arg) })
+}
+
+// watcher is as WATCHER in preload/verdict.py.
+var watcher = regexp.MustCompile(`(?i)cov|trac|prof|pdb|debug`)
 
 var pythons = regexp.MustCompile(`^(python|pypy)(\d(\.\d+)?)?$`)
 
@@ -112,9 +122,9 @@ func (c *Cmd) preload(ctx context.Context) (*Spare, error) {
 	}
 	args = append(append(args, "-c", preloadMain, preloadProgram(), strconv.Itoa(len(program))), program...)
 	if c.Learn != nil {
-		args = append(args, "auto", c.Learn.Known, c.Learn.Run)
+		args = append(args, "auto", c.Learn.Known, c.Learn.Run, strings.Join(Watchers(c.Args[len(program):]), "\n"))
 	} else {
-		args = append(args, "names", strings.Join(c.Preload, ","), "")
+		args = append(args, "names", strings.Join(c.Preload, ","), "", "")
 	}
 	s, err := c.launch(ctx, append(args, c.Sources...), line)
 	switch {

@@ -336,8 +336,8 @@ func TestChangeAfterTheImportIsSeen(t *testing.T) {
 		for name, test := range map[string]struct {
 			file, text, want string
 		}{
-			"module":           {"witness.py", "version = 2\n", "spare version 2\n"},
-			"same size":        {"witness.py", "version = 9\n", "spare version 9\n"},
+			"module":           {"witness.py", "version = 2\n", "plain version 2\n"},
+			"same size":        {"witness.py", "version = 9\n", "plain version 9\n"},
 			"package":          {"witness/__init__.py", "version = 3\n", "spare version 3\n"},
 			"new module first": {"json.py", "raise SystemExit('mine')", ""},
 			"nothing of it":    {".script.swp", "", "spare version 1\n"},

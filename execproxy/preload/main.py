@@ -3,12 +3,13 @@
 # becomes it. Where that is the program in the environment that it was started with, it
 # runs right here, else what execve(2) makes of it. Its arguments are
 #
-#     COUNT WORD... auto VERDICT RUN SOURCE...
-#     COUNT WORD... names NAME,NAME... "" SOURCE...
+#     COUNT WORD... auto VERDICT RUN WATCHERS SOURCE...
+#     COUNT WORD... names NAME,NAME... "" "" SOURCE...
 #
 # WORDs are the command's own up to what it runs: a script, or a Python with its flags and
 # a file, or -m and a module. VERDICT is what the last one has told of the modules, and RUN
-# the token of a run that may have left a list of those that it has imported.
+# the token of a run that may have left a list of those that it has imported. WATCHERS are
+# those of the command's other words that may have a tracer look on, a line feed between two.
 #
 # This is a namespace of its own: __main__ is the program's. Little is imported for it,
 # and nothing from the working directory. Python 3.6 reads it.
@@ -119,12 +120,13 @@ class Program:
 
     def __init__(self, count, *rest):
         self.began, self.pid = time.time(), os.getpid()
-        self.words, (mode, told, run, *sources) = list(rest[:int(count)]), rest[int(count):]
+        self.words, (mode, told, run, watchers, *sources) = list(rest[:int(count)]), rest[int(count):]
         self.cwd = os.getcwdb()
         self.take_environment()
         self.file = find(os.fsencode(self.words[0]), os.environb) or refuse(self.words[0] + ": not found")
         # Older ones tell nobody which files are opened (sys.addaudithook).
         self.auto, self.teaches = mode == "auto", mode == "auto" and sys.version_info >= (3, 8)
+        self.watchers, self.barred = watchers, set()
         self.sources = tuple(os.path.join(os.path.realpath(s), "") for s in sources)
         self.make_main()
         if sys.version_info >= (3, 13):
@@ -132,6 +134,7 @@ class Program:
         self.files = {file: state(file) for file in module_files()}
         self.path = {entry: (state(entry), listing(entry)) for entry in sys.path}
         self.stash = Stash(self.refusal, self.began - TICK)
+        self.settings = settings(os.getcwd())
         _signal.alarm(IMPORT_TIME)
         if self.auto:
             verdict = self.learn(told, run) if self.teaches else "0"
@@ -147,7 +150,11 @@ class Program:
             _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
     def refusal(self, name, file):
-        """Why a module may be another one at the next run, or None."""
+        """Why a module may be another one at the next run, or None; file is None where there is none."""
+        if name in self.barred or name.partition(".")[0] in self.barred:
+            return "module %s is another one for the run" % name
+        if file is None:
+            return None
         real = os.path.realpath(file)
         if is_installed(real) or is_installed(file):
             return None
@@ -171,7 +178,8 @@ class Program:
 
     def learn(self, told, run):
         """Imports what runs have imported; returns what to tell the next of it."""
-        verdict = Verdict(told)
+        verdict = Verdict(told, self.settings)
+        self.barred = verdict.barred
         names = taught(run)
         if names is not None:
             verdict.take(names, lambda names: probe(self.refusal, self.began - TICK, self.sources, names))
@@ -246,8 +254,12 @@ class Program:
         if hasattr(sys, "orig_argv"):
             sys.orig_argv[:] = self.interpreter + (["-m", self.module] if self.module else [self.name]) + args
 
-    def is_current(self, env):
-        """Whether Python itself would start as it did."""
+    def is_current(self, env, args):
+        """Whether Python itself would start as it did, and nobody looks on who did not before."""
+        if self.teaches and (watchers(args) != self.watchers or settings(os.getcwd()) != self.settings):
+            return False
+        if not self.stash.is_current():
+            return False
         path = env.get(b"PYTHONPATH")
         if os.getcwdb() != self.cwd and (self.auto or self.module or path and not all(p[:1] == b"/" for p in path.split(b":"))):
             return False
@@ -293,7 +305,7 @@ class Program:
             os.chdir(cwd or self.cwd)
             file = find(argv[0], env)
             words = [os.fsencode(w) for w in self.words]
-            here = same == b"same" and file == self.file and argv[:len(words)] == words and self.is_current(env)
+            here = same == b"same" and file == self.file and argv[:len(words)] == words and self.is_current(env, argv[len(words):])
             code = self.code() if here else None
             here = code is not None
             if not here and not (file and starts(file)):
@@ -356,12 +368,16 @@ class Program:
 
     def teach(self):
         """Leaves the names of what was imported for the next spare."""
-        names = []
-        for name in self.stash.requests:
+        names, own = [], {}
+        for name, mark in self.stash.requests.items():
             spec = getattr(sys.modules.get(name), "__spec__", None)
-            if isinstance(getattr(spec, "loader", None), (external.SourceFileLoader, external.ExtensionFileLoader)):
-                if is_installed(spec.origin):
-                    names.append(name)
+            if not getattr(spec, "has_location", False):
+                continue
+            if not is_installed(spec.origin):
+                own["*" + name.partition(".")[0]] = None
+            elif isinstance(spec.loader, (external.SourceFileLoader, external.ExtensionFileLoader)):
+                names.append(mark + name)
+        names += own
         try:
             fd = os.open(LEFT + os.fsdecode(TOKEN), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             os.write(fd, " ".join(names).encode("utf-8", "replace"))

@@ -61,6 +61,11 @@ def is_traced():
     )
 
 
+# Marks of a request, for the next spare: the module is to be imported by the run.
+TRACED = "!"  # somebody has looked on
+DIFFERENT = "?"  # an import now might do otherwise
+
+
 class Kept:
     """A module that was imported before, or one whose import has failed."""
 
@@ -69,6 +74,7 @@ class Kept:
         self.module = None  # it has failed
         self.file = self.state = None  # it has none
         self.entry = None  # of sys.path, where it is a file's and not a package's
+        self.native = False  # it is made of machine code, and can't be made twice
         self.needs = set()  # names of all that its import imports
         self.asked = []  # what importlib was asked for meanwhile: when, its name, in what, whether it was there
         self.events = []  # what it has done: when, how, with what
@@ -82,7 +88,7 @@ class Stash:
         self.refusal, self.began = refusal, began
         self.kept, self.changed = {}, set()
         self.given = {}  # to the run
-        self.requests = {}  # names that imports have looked for in sys.path, in order
+        self.requests = {}  # names that imports have looked for in sys.path, in order: a mark
         self.importing = False
         self.stack = []  # of those being executed
         self.now = 0  # counts events
@@ -173,9 +179,9 @@ class Stash:
                 if self.importing:
                     self.found(finder, fullname, path, spec)
                 else:
-                    if finder is external.PathFinder:
-                        self.requests[fullname] = None
-                    if spec is not None and fullname in self.kept:
+                    if finder is external.PathFinder and fullname not in self.requests:
+                        self.requests[fullname] = TRACED if is_traced() else ""
+                    if spec is not None and (fullname in self.kept or self.is_given(fullname)):
                         self.offer(fullname, spec)
             return spec
 
@@ -190,14 +196,16 @@ class Stash:
         if top is not None and (spec is not None or finder is external.PathFinder):
             self.now += 1
             top.asked.append((self.now, fullname, path, spec is not None))
+        why = self.refusal(fullname, spec and spec.origin)
         if spec is None:
+            if why and finder is external.PathFinder:
+                self.unfit("project")
             return
         if top is not None:
             top.needs.add(fullname)
         loader = spec.loader
         if finder is not external.PathFinder or not spec.has_location:
             return
-        why = self.refusal(fullname, spec.origin)
         if why:
             self.refused(fullname, why)
         execute, create = loader.exec_module, loader.create_module
@@ -273,6 +281,7 @@ class Stash:
         kept.file, kept.state = spec.origin, state(spec.origin)
         if kept.state and os.stat(spec.origin).st_ctime > self.began:
             self.reasons[name] = "changed"
+        kept.native = isinstance(spec.loader, external.ExtensionFileLoader)
         if "." not in name:
             kept.entry = os.path.dirname(os.path.dirname(spec.origin) if spec.submodule_search_locations else spec.origin)
         package = name.rpartition(".")[0]
@@ -442,17 +451,22 @@ class Stash:
 
     # In the run.
 
+    def is_current(self):
+        """Whether all files that were read are what they were."""
+        return all(state(file) == then for file, then in self.looks) and all(
+            kept.file is None or state(kept.file) == kept.state for kept in self.kept.values()
+        )
+
     def wake(self):
         """Is called right before the run begins."""
-        if any(state(file) != then for file, then in self.looks):
-            self.kept.clear()
         if self.kept:
             self.changed = {e for e, (then, there) in self.entries.items() if state(e) != then and listing(e) != there}
 
     def offer(self, name, spec):
         """Has a spec give the ready module, if it is the same and importlib that asks."""
-        kept, loader = self.kept[name], spec.loader
-        if kept.module is None or spec.has_location and spec.origin != kept.file:
+        kept, loader = self.kept.get(name), spec.loader
+        module = kept.module if kept else self.given[name]
+        if module is None or spec.has_location and kept and spec.origin != kept.file:
             return
         if not isinstance(loader, external.FileLoader):
             loader = spec.loader = Loader(loader)
@@ -460,7 +474,7 @@ class Stash:
         def create_module(spec):
             del loader.create_module
             by = sys._getframe(2).f_code
-            if by is bootstrap._load_unlocked.__code__ and self.give(name):
+            if by is bootstrap._load_unlocked.__code__ and (self.is_given(name) or self.give(name)):
                 loader.exec_module = exec_module
                 return module if plain else None
             if isinstance(loader, Loader):
@@ -473,18 +487,23 @@ class Stash:
                 space["__spec__"] = own
             sys.modules[name] = module
 
-        module = kept.module
         space = variables(module) if isinstance(module, type(sys)) else {}
         own = space.get("__spec__")
         # importlib sets the spec, and may ask for more.
         plain = type(module) is type(sys) and own is not None and "__getattr__" not in space
         loader.create_module = create_module
 
+    def is_given(self, name):
+        """Whether another thread has given it while this one was about to import it."""
+        module = self.given.get(name)
+        return module is not None and sys.modules.get(name) is module
+
     def give(self, name):
         """Does what the import of name would do, and tells whether it has."""
         todo = self.ready(name)
         if todo is None:
             self.kept.pop(name, None)
+            self.requests[name] = self.requests.get(name) or DIFFERENT
             return False
         events = sorted((e for kept in todo for e in kept.events), key=lambda e: e[0])
         given = {e[2].name: e[2].module for e in events if e[1] == self.is_there and e[2].module is not None}
@@ -499,8 +518,6 @@ class Stash:
 
     def ready(self, root):
         """What is given along with root; None if an import now might do otherwise."""
-        if is_traced():
-            return None
         names, seen, todo = [root], {root}, []
         for name in names:
             kept = self.kept.get(name)
@@ -518,6 +535,8 @@ class Stash:
                     return None
             elif name not in self.base:
                 return None
+        if is_traced() and not any(kept.native for kept in todo):
+            return None
         path = set(sys.path)
         new = [e for e in sys.path if e not in self.entries or e in self.changed]
         strict = any(f[0] == "error" for f in self.warnings.filters)
@@ -583,6 +602,10 @@ class Loader:
 
     def __getattr__(self, name):
         return getattr(self.real, name)
+
+    def exec_module(self, module):
+        if self.real is not None:
+            self.real.exec_module(module)
 
 
 def no_module(spec):

@@ -6,14 +6,50 @@ AGES = 5  # so many runs without a module, and it is not imported beforehand any
 TEXT_LIMIT = 100000  # of a verdict, below that of an argument (MAX_ARG_STRLEN)
 
 
+# What tells that somebody may look on who has not before: a tracer would miss the lines of
+# what was imported, and a module of machine code can't be imported a second time.
+WATCHER = ("cov", "trac", "prof", "pdb", "debug")
+SETTINGS = "pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg", ".coveragerc"
+
+
+def watchers(args):
+    """Those of the command's arguments (bytes) that may call one, as preload.go has it."""
+    words = [os.fsdecode(a) for a in args]
+    return "\n".join(w for w in words if any(part in w.lower() for part in WATCHER))
+
+
+def settings(directory):
+    """What the files are that may say so, there and above."""
+    seen = []
+    while True:
+        seen += [state(os.path.join(directory, name)) for name in SETTINGS]
+        above = os.path.dirname(directory)
+        if above == directory:
+            return "%016x" % (hash_of(repr(seen)))
+        directory = above
+
+
+def hash_of(text):
+    """The same in every process, unlike hash (FNV-1a)."""
+    number = 0xCBF29CE484222325
+    for byte in text.encode():
+        number = (number ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return number
+
+
 class Verdict:
     """Modules by what they are to be imported as, one word each: name, name:age,
-    -name=reason, or ~file for what their imports have looked at."""
+    -name=reason, *name for the project's own, or ~file for what their imports have looked at.
+    Before them stand their number and what settings has said."""
 
-    def __init__(self, text):
-        self.ages, self.reasons, self.looks = {}, {}, []
-        for word in text.split()[1:]:
-            if word[0] == "-":
+    def __init__(self, text, now):
+        self.ages, self.reasons, self.looks, self.own = {}, {}, [], set()
+        self.settings = now
+        words = text.split()
+        for word in words[2:] if words[1:2] == [now] else ():
+            if word[0] == "*":
+                self.own.add(word[1:])
+            elif word[0] == "-":
                 name, _, why = word[1:].partition("=")
                 self.reasons[name] = why
             elif word[0] == "~":
@@ -21,12 +57,21 @@ class Verdict:
             else:
                 name, _, age = word.partition(":")
                 self.ages[name] = int(age or 0)
+        self.barred = set()
+        self.bar()
 
     def take(self, names, probe):
         """Takes in what a run has imported. What is new is tried first."""
+        for name in names:
+            if name[0] == "*":
+                self.own.add(name[1:])
+            elif name[0] in (TRACED, DIFFERENT):
+                self.reasons[name[1:]] = "traced" if name[0] == TRACED else "differs"
+        names = [n for n in names if n[0] not in ("*", TRACED, DIFFERENT)]
+        self.bar()
         there = set(names)
         known = {n: 0 if n in there else age + 1 for n, age in self.ages.items()}
-        known = {n: age for n, age in known.items() if age < AGES}
+        known = {n: age for n, age in known.items() if age < AGES and n not in self.reasons}
         order = {n: 0 for n in names if n not in self.reasons}
         order.update((n, age) for n, age in known.items() if n not in order)
         if any(n not in self.ages for n in order):
@@ -38,12 +83,16 @@ class Verdict:
             order = {n: order[n] for n in fit}
         self.ages = order
 
+    def bar(self):
+        """What the run itself has to import, and be it for others."""
+        self.barred |= self.own | {n for n, why in self.reasons.items() if why in ("traced", "differs")}
+
     def add(self, reasons):
         self.reasons.update(reasons)
         self.ages = {n: age for n, age in self.ages.items() if n not in reasons}
 
     def text(self, count):
-        words = [str(count)]
+        words = [str(count), self.settings] + ["*" + n for n in sorted(self.own)]
         words += ["%s:%d" % (n, age) if age else n for n, age in self.ages.items()]
         words += ["~" + file for file in self.looks]
         words += ["-%s=%s" % item for item in self.reasons.items()]

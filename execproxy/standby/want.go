@@ -30,6 +30,7 @@ type Want struct {
 	Env        []string // KEY=VALUE
 
 	Preload, Sources []string // as in execproxy.Cmd
+	Watchers         []string // as execproxy.Watchers has them of the command
 	Learn            bool     // the spare has what earlier runs of the program have imported
 	Taught           string   // the token of a run before the keeper's first, for Learn; empty: none
 
@@ -48,6 +49,7 @@ func WantFor(c *execproxy.Cmd, engine, apiVersion string, idle time.Duration) Wa
 		Engine: engine, APIVersion: apiVersion,
 		Container: c.Container, Name: c.Name, User: c.User, Privileged: c.Privileged, Dir: c.Dir, TTY: c.TTY,
 		Program: execproxy.Program(c.Args), Env: c.Env, Preload: c.Preload, Learn: c.Learn != nil, Sources: c.Sources,
+		Watchers:   execproxy.Watchers(c.Args[len(execproxy.Program(c.Args)):]),
 		StopSignal: stop, StopGrace: c.StopGrace,
 		Idle: idle,
 	}
@@ -55,7 +57,7 @@ func WantFor(c *execproxy.Cmd, engine, apiVersion string, idle time.Duration) Wa
 
 // cmd is the command that a spare is prepared for, and signalled as.
 func (w Want) cmd(engine execproxy.Engine) *execproxy.Cmd {
-	c := execproxy.Command(engine, w.Container, w.Program...)
+	c := execproxy.Command(engine, w.Container, slices.Concat(w.Program, w.Watchers)...)
 	c.Name, c.User, c.Privileged, c.Dir, c.TTY = w.Name, w.User, w.Privileged, w.Dir, w.TTY
 	c.Env, c.Preload, c.Sources = w.Env, w.Preload, w.Sources
 	if c.StopGrace = w.StopGrace; w.StopSignal != 0 {
@@ -70,7 +72,7 @@ func (w Want) python() bool { return w.Learn || len(w.Preload) > 0 }
 // lessonKey is the same for two wants to which the same lesson applies.
 func (w Want) lessonKey() string {
 	env := slices.DeleteFunc(slices.Clone(w.Env), func(v string) bool { return strings.HasPrefix(v, execproxy.ClientVariable+"=") })
-	key, _ := json.Marshal([]any{w.Program, env, w.Dir, w.TTY, w.Sources})
+	key, _ := json.Marshal([]any{w.Program, w.Watchers, env, w.Dir, w.TTY, w.Sources})
 	return string(key)
 }
 
