@@ -146,13 +146,13 @@ fetch() {
 # sources: what is tested is what is installed.
 tests() {
 	local sum s
-	sum=$({ echo "$release" "${sources[@]@Q}" "${packages[@]}"; cd "$root/scripts/suites" && find site -type f | sort | xargs cat; } |
+	sum=$({ echo "$release" "${sources[@]@Q}" "${packages[@]}"; cd "$root/scripts/suites" && find ./*/ -type f | sort | xargs cat; } |
 		sha256sum | cut -c 1-16)
 	if made "$image" "$sum"; then return 0; fi
 	base
 	say "making $image"
 	mkdir -p "$tmp/context/suites"
-	cp -r "$root/scripts/suites/site" "$tmp/context/suites"
+	cp -r "$root"/scripts/suites/*/ "$tmp/context/suites"
 	for s in "${sources[@]}"; do
 		# shellcheck disable=SC2086 # words
 		set -- $s
