@@ -221,12 +221,13 @@ ready() {
 	say "$name: after a minute the keeper says: $state"
 }
 
-# run AS OPTION... runs the suite $name; $out/AS.* is what came of it.
+# run AS OPTION... runs the suite $name; $out/AS.* is what came of it. toxrun itself is
+# quiet: how an Engine that is busy answers is not the output.
 run() {
 	local begin status=0 command
 	eval "command=(${words[$name]})"
 	begin=$(date +%s%N)
-	toxrun "${@:2}" -w "/suites/${dirs[$name]}" exec -n "${command[@]}" >"$out/$1.out" 2>"$out/$1.err" </dev/null || status=$?
+	toxrun -q "${@:2}" -w "/suites/${dirs[$name]}" exec -n "${command[@]}" >"$out/$1.out" 2>"$out/$1.err" </dev/null || status=$?
 	echo $((($(date +%s%N) - begin) / 1000000)) >"$out/$1.ms"
 	echo "$status" >"$out/$1.status"
 }
