@@ -39,7 +39,7 @@ suite idna-cov idna pytest -q -p no:cacheprovider --cov=idna --cov-report=term-m
 
 files packaging python-packaging tests
 suite packaging packaging python3 -m pytest -q -p no:cacheprovider tests/test_requirements.py \
-	tests/test_markers.py tests/test_tags.py tests/test_metadata.py tests/test_utils.py
+	tests/test_tags.py tests/test_metadata.py tests/test_utils.py
 
 files markupsafe markupsafe tests setup.cfg
 pytest markupsafe tests --cov=markupsafe --cov=tests --cov-report=term-missing
