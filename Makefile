@@ -55,12 +55,13 @@ test-engines: setup build
 	@scripts/cc.sh
 	@scripts/engines.sh
 
-# docs/benchmarks.md, about 15 minutes on a machine that does nothing else; with
+# docs/benchmarks.md, about 20 minutes on a machine that does nothing else; with
 # BENCH="-quick -o bin/benchmarks.md" to try it out. All flags: internal/bench.
 BENCH ?= -o docs/benchmarks.md
 
 bench: setup build
 	@scripts/peers.sh
+	@scripts/suites.sh -i
 	$(GO) run $(BUILDVCS) ./internal/bench $(BENCH)
 
 lint:

@@ -17,7 +17,7 @@ type Config struct {
 	ShellHistory bool          `json:"shell_history,omitempty"` // is kept on this machine
 	StopGrace    time.Duration `json:"stop_grace,omitempty"`
 	Standby      time.Duration `json:"standby,omitempty"`
-	Preload      []string      `json:"preload,omitempty"`
+	Preload      []string      `json:"preload,omitzero"` // nil: what runs teach; empty: nothing
 	Watch        WatchConfig   `json:"watch,omitzero"`
 	Shim         ShimConfig    `json:"shim,omitzero"`
 

@@ -14,6 +14,7 @@ import (
 	"context"
 	"math"
 	"regexp"
+	"sync"
 )
 
 // A Finder finds containers. All fields but CacheDir are needed. It may be
@@ -172,12 +173,12 @@ func (f *Finder) lookup(ctx context.Context, q Query, last *entry) (*Target, err
 
 // containerName is what the Engine takes for a name or an ID: moby's
 // daemon/names, and the slash in front that docker inspect prints.
-var containerName = regexp.MustCompile(`^/?[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+var containerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^/?[a-zA-Z0-9][a-zA-Z0-9_.-]*$`) })
 
 // named gives the container that q.Container names.
 func (f *Finder) named(ctx context.Context, q Query) (*Target, error) {
 	// Before it becomes part of a request's path, where "." and "/" mean more.
-	if !containerName.MatchString(q.Container) {
+	if !containerName().MatchString(q.Container) {
 		return nil, &NameError{Container: q.Container}
 	}
 	engine, err := f.Connect()

@@ -51,11 +51,14 @@ type Cmd struct {
 	// Empty: a new one.
 	Token string
 
-	// Preload are Python modules that Prepare's spare imports before it waits,
-	// where Args[0] is a Python script; nil prepares a shell. Sources are absolute
-	// directories in the container with code that is being worked on: a module from
-	// there, unless it is below a site-packages, makes the spare a shell.
+	// Preload are Python modules that Prepare's spare imports before it waits, where
+	// Args begins with a Python script, or with a Python and a file or module. With
+	// Learn it imports what earlier runs have imported from the standard library and
+	// what is installed; both nil prepare a shell. Sources are absolute directories in
+	// the container with code that is being worked on: a module from there, unless it
+	// is below a site-packages, is not imported beforehand.
 	Preload []string
+	Learn   *Lesson
 	Sources []string
 
 	// TTY gives the command a terminal of Size, which follows Resize. A nil

@@ -13,8 +13,13 @@ import (
 	"time"
 )
 
+//go:embed carriers.sh
+var carriersText string
+
 //go:embed signal.sh
-var signalScript string
+var signalText string
+
+var signalScript = carriersText + signalText
 
 // A delivery is a signal that was brought to the command, or could not be.
 type delivery struct {
@@ -75,7 +80,8 @@ func (r *run) deliver(sig os.Signal) {
 			grace = r.StopGrace
 		}
 		for again := true; ; {
-			d.left, d.err = r.script(r.requests, ask{token: r.token, signal: sig, grace: grace, begun: r.hasBegun()})
+			a := ask{token: r.token, signal: sig, grace: grace, begun: r.hasBegun(), command: r.inside()}
+			d.left, d.err = r.script(r.requests, a)
 			if exit, ok := errors.AsType[*ExitError](d.err); !ok || exit.Code != notFound {
 				break
 			}
@@ -102,7 +108,27 @@ type ask struct {
 	grace  time.Duration // more than 0: the signal is to end the run, which is followed up
 	begun  bool          // the command is known to have; else it is waited for
 	own    bool          // others' processes that have the token are left alone
+
+	// command is its PID in the container as far as known, or 0. It spares the script
+	// to look at what is older: with it 5,000 other processes are no delay.
+	command int
 }
+
+// inside is the command's PID in the container as this machine sees it, or 0. Where the
+// Engine is elsewhere it may be another process's.
+func (r *run) inside() int {
+	ctx, cancel := context.WithTimeout(r.requests, insideTime)
+	defer cancel()
+	now, err := r.inspect(ctx, r.id)
+	if err != nil {
+		return 0
+	}
+	return insidePID(now.pid)
+}
+
+// insideTime is how long a signal waits for the command's PID. The Engine keeps an exec
+// locked while its last output is being read; else it answers within a millisecond.
+const insideTime = 100 * time.Millisecond
 
 func flag(set bool) string {
 	if set {
@@ -124,7 +150,7 @@ func (c *Cmd) script(ctx context.Context, a ask) (string, error) {
 		Engine:     c.Engine,
 		Container:  c.Container,
 		Name:       c.Name,
-		Args:       []string{"sh", "-c", signalScript, "signal.sh", a.token, signalName(a.signal), limit, flag(a.begun), flag(a.own)},
+		Args:       []string{"sh", "-c", signalScript, "signal.sh", a.token, signalName(a.signal), limit, flag(a.begun), flag(a.own), strconv.Itoa(a.command)},
 		Dir:        "/", // the command's own may be gone by now
 		User:       c.User,
 		Privileged: c.Privileged, // else its environment can't be read

@@ -105,22 +105,34 @@ func (c *Cmd) start(ctx context.Context, id string) (*stream, error) {
 type state struct {
 	running bool
 	code    int  // of no meaning while running
-	started bool // whether there has ever been a process
+	pid     int  // of the command, where the Engine runs; 0: there has never been a process
+	started bool // whether there has ever been one
 	unknown bool // not running, and without a code
 }
 
 func (c *Cmd) inspect(ctx context.Context, id string) (state, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, errSilent)
 	defer cancel()
-	got, err := c.Engine.ContainerExecInspect(ctx, id)
+	got, err := c.state(ctx, id)
 	if err != nil && context.Cause(ctx) == errSilent {
 		err = errSilent
 	}
-	now := state{running: got.Running, code: got.ExitCode, started: got.Pid != 0}
+	now := state{running: got.Running, code: got.ExitCode, pid: got.Pid, started: got.Pid != 0}
 	if errors.Is(err, ErrNoStatus) {
 		now.unknown, err = true, nil
 	}
 	return now, err
+}
+
+// state is the Engine's inspect, by whoever has a connection already. To ask twice does no
+// harm.
+func (c *Cmd) state(ctx context.Context, id string) (container.ExecInspect, error) {
+	if s := c.Spare; s != nil && s.State != nil && s.Exec == id {
+		if got, err := s.State(ctx); err == nil || errors.Is(err, ErrNoStatus) {
+			return got, err
+		}
+	}
+	return c.Engine.ContainerExecInspect(ctx, id)
 }
 
 func (c *Cmd) resize(ctx context.Context, id string, size Size) error {

@@ -191,3 +191,17 @@ func (m member) send(sig syscall.Signal) error {
 	}
 	return nil
 }
+
+// insidePID returns what PID a process of this machine has in its own PID namespace, the
+// container's; 0 where there is no such process. Any user may ask.
+func insidePID(pid int) int {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, text, _ = bytes.Cut(text, []byte("\nNSpid:"))
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	numbers := strings.Fields(string(line)) // one for each namespace, from this one inwards
+	if len(numbers) == 0 {
+		return 0
+	}
+	inside, _ := strconv.Atoi(numbers[len(numbers)-1])
+	return inside
+}

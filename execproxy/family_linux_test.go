@@ -101,3 +101,15 @@ func TestReusedPIDIsNotSignaled(t *testing.T) {
 		t.Errorf("send() = %v", err)
 	}
 }
+
+// A process has its own PID where there is no other namespace.
+func TestInsidePID(t *testing.T) {
+	t.Parallel()
+	pid := bystander(t, "A=b")
+	if got := insidePID(pid); got != pid {
+		t.Errorf("insidePID(%d) = %d", pid, got)
+	}
+	if got := insidePID(0); got != 0 {
+		t.Errorf("insidePID(0) = %d", got)
+	}
+}

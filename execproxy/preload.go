@@ -2,37 +2,80 @@ package execproxy
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"maps"
+	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
-//go:embed preload.sh
+// preloadScript becomes the interpreter of a program, or goes on as a shell.
+//
+//go:embed preload/find.sh
 var preloadScript string
 
-//go:embed preload.py
-var preloadProgram string
+//go:embed preload
+var preloadFiles embed.FS
 
-// preloadMain is what the interpreter of a spare is started with. The script runs in
+// preloadProgram is what the interpreter of a spare runs, in one namespace.
+var preloadProgram = sync.OnceValue(func() string {
+	var program strings.Builder
+	for _, name := range []string{"stash", "probe", "verdict", "main"} {
+		text, _ := preloadFiles.ReadFile("preload/" + name + ".py")
+		program.Write(text)
+	}
+	return program.String()
+})
+
+// preloadMain is what the interpreter of a spare is started with. The program runs in
 // its frame, the only one that it would not have if it were started by itself, and in
 // its namespace.
 const preloadMain = `import sys
 if sys.version_info < (3, 6): sys.exit("Python %d.%d is too old" % sys.version_info[:2])
-own = {"__name__": "preload"}
+own = {"__name__": "preload", "beside_script": sys.path[:1] == [""]}
+if own["beside_script"]: del sys.path[0]
 exec(sys.argv[1], own)
-with own["script"]: exec(own["script"].wake())
+with own["program"]: exec(own["program"].wake())
 `
 
-// PrepareTime is above what Prepare takes at most with a Preload. Without, it takes
+// A Lesson is what earlier runs of a program have taught about the Python modules that it
+// imports. The zero Lesson is that there were none.
+type Lesson struct {
+	Known string // Spare.Known of the spare before; it is for preload/verdict.py to read
+	Run   string // the token of the run before, which may have left the names of its modules
+}
+
+// Program is the beginning of args that says what runs: a script, or a Python with its
+// flags and a file or module. It has one word where it is not known to be more.
+func Program(args []string) []string {
+	if len(args) > 1 && pythons.MatchString(path.Base(args[0])) {
+		for n := 1; n < min(len(args), 5); n++ {
+			switch arg := args[n]; {
+			case arg == "-m" && n+1 < len(args):
+				return args[:n+2]
+			case !strings.HasPrefix(arg, "-"):
+				return args[:n+1]
+			case arg == "-c", arg == "-m", arg == "-", arg == "--":
+				return args[:1]
+			}
+		}
+	}
+	return args[:min(len(args), 1)]
+}
+
+var pythons = regexp.MustCompile(`^(python|pypy)(\d(\.\d+)?)?$`)
+
+// PrepareTime is above what Prepare takes at most with a Preload or Learn. Without, it takes
 // 70 ms as a rule, and seconds on a busy machine.
 const PrepareTime = preloadTime + 5*time.Second
 
-// preloadTime is how long an interpreter may take to be there. preload.py ends itself
+// preloadTime is how long an interpreter may take to be there. It ends itself
 // before.
 const preloadTime = 35 * time.Second
 
@@ -50,11 +93,36 @@ func (c *Cmd) preload(ctx context.Context) (*Spare, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, preloadTime, errors.New("the import takes too long"))
 	defer cancel()
-	args := []string{"sh", "-c", preloadScript, "sh", c.Args[0],
-		"-c", preloadMain, preloadProgram, c.Args[0], strings.Join(c.Preload, ",")}
+	program := Program(c.Args)
+	flags := "" // their number, where the program is a Python
+	switch n := len(program); {
+	case n > 1 && program[n-2] == "-m":
+		flags = strconv.Itoa(n - 3)
+	case n > 1:
+		flags = strconv.Itoa(n - 2)
+	}
+	wait := waitScript
+	if c.TTY {
+		wait = waitTTYScript
+	}
+	args := []string{"sh", "-c", preloadScript + wait, "sh", program[0], flags}
+	if flags != "" {
+		n, _ := strconv.Atoi(flags)
+		args = append(args, program[1:1+n]...)
+	}
+	args = append(append(args, "-c", preloadMain, preloadProgram(), strconv.Itoa(len(program))), program...)
+	if c.Learn != nil {
+		args = append(args, "auto", c.Learn.Known, c.Learn.Run)
+	} else {
+		args = append(args, "names", strings.Join(c.Preload, ","), "")
+	}
 	s, err := c.launch(ctx, append(args, c.Sources...), line)
-	if s != nil {
-		s.Python, s.Env = true, c.Env
+	switch {
+	case s == nil:
+	case s.Python:
+		s.Env = c.Env
+	case c.Learn != nil:
+		s.Plain = "" // nobody has said that it is Python
 	}
 	return s, err
 }
@@ -67,7 +135,7 @@ const ttyLine = 4095
 // what is imported: watch tells in one what was saved.
 var changing = []string{"TOXRUN_CHANGED", ClientVariable}
 
-// exports is the line that gives preload.sh the environment of c. What a variable was
+// exports is the line that gives find.sh the environment of c. What a variable was
 // before, with a "=" in front if it was set at all, goes along: from that another
 // environment can be made.
 func (c *Cmd) exports() (string, error) {

@@ -15,7 +15,9 @@ import (
 )
 
 //go:embed runs.sh
-var runsScript string
+var runsText string
+
+var runsScript = carriersText + runsText
 
 // A RunInfo is a run in a container, as its processes show it.
 type RunInfo struct {

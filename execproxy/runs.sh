@@ -3,28 +3,10 @@
 # them comes for how long the machine has been up, and which PIDs are of the script's own
 # user.
 #
-# Any POSIX sh will do. grep is used where there is one that takes -z, as in signal.sh,
-# and tr where there is none.
+# Any POSIX sh will do, behind carriers.sh; and tr where there is no grep.
 
-export LC_ALL=C
-
-grep=
-echo x | grep -qz x 2>/dev/null && grep=yes
-
-carriers() {
-	if [ -n "$grep" ]; then
-		grep -lsz '^TOXRUN_RUN=' /proc/[0-9]*/environ
-		return
-	fi
-	for file in /proc/[0-9]*/environ; do
-		while IFS= read -r line || [ -n "$line" ]; do
-			case $line in *TOXRUN_RUN=*) echo "$file" && break ;; esac
-		done 2>/dev/null <"$file"
-	done 2>/dev/null
-}
-
-own= files=
-for file in $(carriers); do
+token= own= files=
+for file in $(carriers /proc/[0-9]*/environ); do
 	dir=${file%/environ}
 	files="$files $dir/stat $dir/cmdline $file"
 	[ -O "$file" ] && own="$own ${dir#/proc/}"

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -425,45 +426,93 @@ func TestSignalNeedsNoProcess(t *testing.T) {
 	}
 }
 
-// Without grep the environments are read by the shell itself.
-func TestSignalNeedsNoGrep(t *testing.T) {
+// Without grep the environments are read by the shell itself, without awk all the rest is.
+func TestSignalNeedsNeitherGrepNorAwk(t *testing.T) {
 	t.Parallel()
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
-		token := number()
-		c := sh(e, family, token)
-		c.User = "0"
-		s := start(t, c)
-		e.Sleeps(t, token, 6)
-		defer s.stop(nil)
-		var pid string
-		for _, p := range e.Processes(t, "TOXRUN_RUN=") {
-			if p.Contains(token) {
-				for _, v := range p.Env {
-					if value, ok := strings.CutPrefix(v, "TOXRUN_RUN="); ok {
-						pid = value
-					}
-				}
-			}
-		}
-		if pid == "" {
-			t.Fatal("no process with a token")
-		}
-		script, err := os.ReadFile("signal.sh")
-		if err != nil {
-			t.Fatal(err)
-		}
 		// A function of the name is found first.
-		var output bytes.Buffer
-		grepless := command(e, "sh", "-c", "grep() { return 2; }\n"+string(script), "signal.sh", pid, "INT", "500", "yes")
-		grepless.Stdout, grepless.Stderr = &output, &output
-		if err := grepless.Run(t.Context()); err != nil {
-			t.Errorf("signal.sh: %v\n%s", err, &output)
+		for _, without := range []string{"grep() { return 2; }", "awk() { return 127; }", "grep() { return 2; }\nawk() { return 127; }"} {
+			token := number()
+			c := sh(e, family, token)
+			c.User, c.Token = "0", rand.Text()
+			s := start(t, c)
+			e.Sleeps(t, token, 6)
+			if out, err := signalScript(t, e, without, c.Token, "INT", "100000", "yes"); err != nil || out != "" {
+				t.Errorf("%s: signal.sh: %v\n%s", without, err, out)
+			}
+			s.expect(t, "trapped")
+			if err := s.wait(t); code(err) != 3 {
+				t.Errorf("%s: Run() = %v, want exit status 3", without, err)
+			}
+			nothingLeft(t, e, token)
 		}
+	})
+}
+
+// orphans are processes whose parents are gone: one carries the token, one has only the
+// session, and one has neither but a parent that has.
+const orphans = `
+trap 'echo trapped; exit 3' TERM
+(setsid sleep 1$1 &)
+(env -i sleep 2$1 &)
+(env -i sh -c 'env -i setsid sleep 3$1 & wait' sh $1 &)
+echo ready
+while :; do sleep 0.1; done`
+
+func TestSignalReachesOrphans(t *testing.T) {
+	t.Parallel()
+	enginetest.EachImage(t, images, func(t *testing.T, e enginetest.Target) {
+		token := number()
+		s := start(t, sh(e, orphans, token))
+		e.Sleeps(t, token, 3)
+		s.signals <- syscall.SIGTERM
+		s.expect(t, "trapped")
 		if err := s.wait(t); code(err) != 3 {
 			t.Errorf("Run() = %v, want exit status 3", err)
 		}
 		nothingLeft(t, e, token)
 	})
+}
+
+// A PID that is not the command's, as it may come from another machine, is not taken for
+// it, even if it is that of one of the run.
+func TestWrongPIDIsNotTheCommand(t *testing.T) {
+	t.Parallel()
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		for _, variable := range []string{"$!", "1", "999999999", "none"} {
+			token := number()
+			c := sh(e, "trap 'echo trapped; exit 3' TERM; sleep 1$1 & echo ready; echo "+variable+"; wait", token)
+			c.User, c.Token = "0", rand.Text()
+			s := start(t, c)
+			s.lines.Scan()
+			if out, err := signalScript(t, e, "", c.Token, "TERM", "100000", "yes", "", s.lines.Text()); err != nil || out != "" {
+				t.Errorf("%s: signal.sh: %v\n%s", variable, err, out)
+			}
+			s.expect(t, "trapped")
+			if err := s.wait(t); code(err) != 3 {
+				t.Errorf("%s: Run() = %v, want exit status 3", variable, err)
+			}
+			nothingLeft(t, e, token)
+		}
+	})
+}
+
+// signalScript runs signal.sh by itself, behind more, as root, and returns what it says.
+func signalScript(t *testing.T, e enginetest.Target, more string, args ...string) (string, error) {
+	t.Helper()
+	text := more + "\n"
+	for _, file := range []string{"carriers.sh", "signal.sh"} {
+		part, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += string(part)
+	}
+	var output bytes.Buffer
+	c := command(e, append([]string{"sh", "-c", text, "signal.sh"}, args...)...)
+	c.User, c.Stdout, c.Stderr = "0", &output, &output
+	err := c.Run(t.Context())
+	return output.String(), err
 }
 
 // Another user's process that has a run's variable is no run, and Cancel leaves it alone

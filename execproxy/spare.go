@@ -15,12 +15,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/docker/docker/api/types/container"
 )
 
 // A Spare is an exec that has been started already and waits on its stdin to be
 // told what command it is. To start an exec takes the Engine 50 to 70 ms, to wake
-// one about 1 ms (measured: 20.10). It is a shell, or for [Cmd.Preload] a Python
-// interpreter.
+// one about 1 ms (measured: 20.10). It is a shell, or for [Cmd.Preload] and [Cmd.Learn] a
+// Python interpreter.
 //
 // Whoever holds it may give its parts to another process, after Release. It ends by itself
 // when its connection is closed; one with a terminal, which is not told of that, within 25
@@ -36,21 +38,26 @@ type Spare struct {
 	Dir             string
 	TTY             bool // it has a terminal, in raw mode until it is woken
 
-	Python bool     // it is an interpreter
-	Env    []string // of the interpreter, as in Cmd; else nil
-	Woken  bool     // it has become the command of a Cmd that was Run
-	Plain  string   // why it is a shell in spite of Preload, for a person; else empty
+	Python  bool     // it is an interpreter
+	Env     []string // of the interpreter, as in Cmd; else nil
+	Modules int      // that it has imported; 0: none, or it is a shell
+	Known   string   `json:"-"` // for the Lesson of the next one; "": nothing
+	Woken   bool     // it has become the command of a Cmd that was Run
+	Plain   string   // why it is a shell in spite of Preload, or of an interpreter that was there, for a person; else empty
+
+	// State asks about Exec who has a connection to the Engine already, and answers as
+	// [Client.ContainerExecInspect]; where it fails the Engine is asked. Nil: there is
+	// nobody.
+	State func(ctx context.Context) (container.ExecInspect, error) `json:"-"`
 
 	release func() // ends its heartbeat; nil: it has none
 }
 
 // waitScript says that it is there, waits, and becomes what it is told. Its
-// variables have names that no command is likely to have been given.
-const waitScript = `_toxrun_n='
-'
-IFS= read -r _toxrun_c || exit
-printf %s "$` + tokenVariable + `"
-printf '%s\n' "$` + tokenVariable + `" >&2
+// variables have names that no command is likely to have been given. Its first line is
+// read already.
+const waitScript = `printf %s "$` + tokenVariable + `"
+printf '%s%s\n' "$` + tokenVariable + `" "${_toxrun_r:+~$_toxrun_r}" >&2
 IFS= read -r _toxrun_c && eval "$_toxrun_c"`
 
 // waitTTYScript is waitScript at a terminal, which does nothing to what it is told: it
@@ -59,11 +66,8 @@ IFS= read -r _toxrun_c && eval "$_toxrun_c"`
 // with empty lines: for 25 seconds, by the terminal's own timer, where 255 tenths are the most
 // there is, and by the shell's where read has a -t: busybox waits elsewhere than in the
 // terminal.
-const waitTTYScript = `_toxrun_n='
-'
-IFS= read -r _toxrun_c || exit
-if _toxrun_s=$(stty -g 2>/dev/null) && stty raw -echo min 0 time 250 2>/dev/null; then
-	printf '%s%s\n' "$` + tokenVariable + `" "$` + tokenVariable + `"
+const waitTTYScript = `if _toxrun_s=$(stty -g 2>/dev/null) && stty raw -echo min 0 time 250 2>/dev/null; then
+	printf '%s%s%s\n' "$` + tokenVariable + `" "$` + tokenVariable + `" "${_toxrun_r:+~$_toxrun_r}"
 	(read -r -t 1 _toxrun_c) </dev/null 2>/dev/null
 	case $? in 1) _toxrun_t='-t 25' ;; *) _toxrun_t= ;; esac
 	until [ "$_toxrun_c" ]; do IFS= read -r $_toxrun_t _toxrun_c || exit; done
@@ -72,21 +76,32 @@ else
 	printf '%sno stty\n' "$` + tokenVariable + `"
 fi`
 
+// firstLine reads the line that tells an exec that its connection can be used.
+const firstLine = `_toxrun_n='
+' _toxrun_r=
+IFS= read -r _toxrun_c || exit
+`
+
 // Prepare starts a Spare that fits c: one that runs in the same container, as the
 // same user, with a terminal or without. Without a shell that can be one, or for a terminal
 // without stty, the error is a [StartError].
 func (c *Cmd) Prepare(ctx context.Context) (*Spare, error) {
 	why := ""
-	if len(c.Preload) > 0 {
+	if len(c.Preload) > 0 || c.Learn != nil {
 		s, err := c.preload(ctx)
+		if _, refused := errors.AsType[refusal](err); refused && c.Learn != nil && *c.Learn != (Lesson{}) {
+			fresh := *c
+			fresh.Learn = &Lesson{} // it can't import any more what it has been taught
+			s, err = fresh.preload(ctx)
+		}
 		if _, noShell := errors.AsType[*StartError](err); noShell || err == nil {
 			return s, err
 		}
 		why = err.Error()
 	}
-	script := waitScript
+	script := firstLine + waitScript
 	if c.TTY {
-		script = waitTTYScript
+		script = firstLine + waitTTYScript
 	}
 	s, err := c.launch(ctx, []string{"sh", "-c", script}, "\n")
 	reason, refused := errors.AsType[refusal](err)
@@ -130,6 +145,18 @@ func (s *Spare) beat() {
 			}
 		}
 	}()
+}
+
+// Left are the modules that s has not imported though a run has, NAME=REASON each, with
+// spaces between them.
+func (s *Spare) Left() string {
+	var left []string
+	for word := range strings.FieldsSeq(s.Known) {
+		if reason, ok := strings.CutPrefix(word, "-"); ok {
+			left = append(left, reason)
+		}
+	}
+	return strings.Join(left, " ")
 }
 
 // Release ends what this process does to keep the spare. Whoever takes it over has 17

@@ -2,12 +2,14 @@ package execproxy
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -37,17 +39,27 @@ func (c *Cmd) launch(ctx context.Context, args []string, line string) (*Spare, e
 	defer stop()
 	// The exec prints nothing before it has this line: output that comes along with the
 	// Engine's own answer would keep the connection from being passed on.
+	report := ""
 	if _, err = io.WriteString(stream, line); err == nil {
 		if c.TTY {
-			err = readyTTY(stream.output, token, line)
+			report, err = readyTTY(stream.output, token, line)
 		} else {
-			err = ready(stream.output, token)
+			report, err = ready(stream.output, token)
 		}
 	}
 	if err == nil {
 		s := &Spare{
 			Exec: id, Token: token, Conn: stream.Conn,
 			Container: c.Container, User: c.User, Privileged: c.Privileged, Dir: c.Dir, TTY: c.TTY,
+		}
+		if known, ok := strings.CutPrefix(report, isPython); ok {
+			s.Python, s.Known = true, known
+			count, _, _ := strings.Cut(known, " ")
+			s.Modules, _ = strconv.Atoi(count)
+		}
+		s.Plain, _ = strings.CutPrefix(report, isShell)
+		if s.Python {
+			s.Plain = ""
 		}
 		if s.TTY {
 			s.beat()
@@ -76,6 +88,14 @@ func (c *Cmd) launch(ctx context.Context, args []string, line string) (*Spare, e
 	}
 }
 
+// What follows the token in a report, with more behind it; nothing: it is a plain shell.
+const (
+	isPython = "=" // what it has to tell of its modules
+	isShell  = "~" // why it is no Python
+
+	reportLimit = 256 << 10 // of bytes; preload/verdict.py keeps to less than half
+)
+
 // A refusal is why an exec does not wait, for a person.
 type refusal string
 
@@ -93,61 +113,79 @@ type ending string
 func (ending) Error() string { return "it ended" }
 
 // ready reads an exec's report that it waits: its token, on both streams, since the
-// order between the two is not kept. What follows is for whoever wakes the exec. One
-// that does not wait reports why, which is a refusal. One that has ended without a
-// report is an ending.
-func ready(output *bufio.Reader, token string) error {
+// order between the two is not kept, and on stderr more about itself, which it returns.
+// What follows is for whoever wakes the exec. One that does not wait reports why, which is
+// a refusal. One that has ended without a report is an ending.
+func ready(output *bufio.Reader, token string) (report string, err error) {
 	reported := errors.New("reported")
-	var text [frameStderr + 1]string
-	err := readFrames(output, func(stream int, data []byte) error {
-		text[stream] += string(data)
-		_, reason, _ := strings.Cut(text[frameStderr], token)
-		if strings.HasSuffix(reason, "\n") && (reason != "\n" || strings.Contains(text[frameStdout], token)) || len(text[stream]) > chunkSize {
+	var text [frameStderr + 1]strings.Builder
+	err = readFrames(output, func(stream int, data []byte) error {
+		text[stream].Write(data)
+		if text[stream].Len() > reportLimit {
+			return reported
+		}
+		if stream == frameStderr && !bytes.HasSuffix(data, []byte("\n")) {
+			return nil
+		}
+		_, reason, _ := strings.Cut(text[frameStderr].String(), token)
+		if strings.HasSuffix(reason, "\n") && (!waits(strings.TrimSpace(reason)) || strings.Contains(text[frameStdout].String(), token)) {
 			return reported
 		}
 		return nil
 	})
-	printed, _, _ := strings.Cut(text[frameStdout], token)
-	before, reason, _ := strings.Cut(text[frameStderr], token)
+	printed, _, _ := strings.Cut(text[frameStdout].String(), token)
+	before, reason, _ := strings.Cut(text[frameStderr].String(), token)
 	before, reason = strings.TrimSpace(printed+"\n"+before), strings.TrimSpace(reason)
 	switch {
 	case err != nil && err != reported:
-		return err
-	case reason != "":
-		return refusal(reason)
+		return "", err
+	case !waits(reason):
+		return "", refusal(reason)
 	case err == nil:
-		return ending(before)
+		return "", ending(before)
 	case before != "":
-		return prints(before)
+		return "", prints(before)
 	case output.Buffered() > 0:
-		return refusal("it prints what was not expected")
+		return "", refusal("it prints what was not expected")
 	}
-	return nil
+	return reason, nil
+}
+
+// waits tells whether a report is of an exec that waits.
+func waits(report string) bool {
+	return report == "" || strings.HasPrefix(report, isPython) || strings.HasPrefix(report, isShell)
 }
 
 // readyTTY is ready for an exec with a terminal, where all is one stream. The terminal
 // may have echoed the line that was written to it.
-func readyTTY(output *bufio.Reader, token, line string) error {
-	var text string
+func readyTTY(output *bufio.Reader, token, line string) (report string, err error) {
+	var text strings.Builder
 	for buffer := make([]byte, chunkSize); ; {
 		n, err := output.Read(buffer)
-		text += string(buffer[:n])
-		before, said, _ := strings.Cut(text, token)
+		text.Write(buffer[:n])
+		if text.Len() > reportLimit {
+			return "", refusal("it prints what was not expected")
+		}
+		if err == nil && !bytes.Contains(buffer[:n], []byte("\n")) {
+			continue
+		}
+		before, said, _ := strings.Cut(text.String(), token)
 		before = strings.TrimSpace(strings.Replace(before, strings.ReplaceAll(line, "\n", "\r\n"), "", 1))
 		report, rest, whole := strings.Cut(said, "\n")
-		switch report = strings.TrimSpace(report); {
-		case whole && report != token:
-			return refusal(report)
+		report, marked := strings.CutPrefix(strings.TrimSpace(report), token)
+		switch {
+		case whole && (!marked || !waits(report)):
+			return "", refusal(report)
 		case whole && before != "":
-			return prints(before)
-		case whole && rest != "", len(text) > chunkSize:
-			return refusal("it prints what was not expected")
+			return "", prints(before)
+		case whole && rest != "":
+			return "", refusal("it prints what was not expected")
 		case whole:
-			return nil
+			return report, nil
 		case err == io.EOF:
-			return ending(before)
+			return "", ending(before)
 		case err != nil:
-			return err
+			return "", err
 		}
 	}
 }

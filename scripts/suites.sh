@@ -8,6 +8,7 @@
 #   suites.sh NAME...          some of them; -l lists them
 #   suites.sh -p PRELOAD ...   with preload: PRELOAD in x-toxrun, as '[pytest]'
 #   suites.sh -k ...           keeps the containers
+#   suites.sh -i               makes the image, and no more
 #
 # A line for each says how many tests passed and did not, the milliseconds of the second
 # plain run, and of the second and third with standby, what the third woke (python: an
@@ -28,9 +29,10 @@ release=trixie
 say() { echo "toxrun: $*" >&2; }
 die() { say "$@"; exit 1; }
 
-keep= preload= list=
-while getopts klp: option; do
+keep= preload= list= only=
+while getopts iklp: option; do
 	case $option in
+	i) only=image ;;
 	k) keep=1 ;;
 	l) list=1 ;;
 	p) preload=$OPTARG ;;
@@ -62,7 +64,7 @@ fi
 for name in "$@"; do
 	[ -n "${words[$name]:-}" ] || die "there is no suite $name (suites.sh -l lists them)"
 done
-[ -x "$program" ] || die "$program is not there: make build"
+[ -n "$only" ] || [ -x "$program" ] || die "$program is not there: make build"
 
 tmp=$(mktemp -d /var/tmp/toxrun.XXXXXX) # not /tmp: debootstrap refuses nodev and noexec
 up=
@@ -192,16 +194,16 @@ project() {
 # Where only the older Compose is, it is one program.
 compose() {
 	if docker compose version >/dev/null 2>&1; then
-		docker compose -p toxrun-suites -f "$tmp/project/compose.yaml" "$@"
+		docker compose -p "toxrun-suites-$$" -f "$tmp/project/compose.yaml" "$@"
 	else
-		docker-compose -p toxrun-suites -f "$tmp/project/compose.yaml" "$@"
+		docker-compose -p "toxrun-suites-$$" -f "$tmp/project/compose.yaml" "$@"
 	fi
 }
 
 # toxrun ARG... has keepers and a cache of its own.
 toxrun() {
 	XDG_RUNTIME_DIR=$tmp/run XDG_CACHE_HOME=$tmp/cache nice \
-		"$program" -p toxrun-suites -f "$tmp/project/compose.yaml" "$@"
+		"$program" -p "toxrun-suites-$$" -f "$tmp/project/compose.yaml" "$@"
 }
 
 # keeper FIELD: what the keeper says of itself; there is one at most.
@@ -215,10 +217,11 @@ ready() {
 		case $was in
 		ready*) [ "$state" != "$was" ] || return 0 ;;
 		esac
+		[ "$state" != ' ' ] || [ "$i" -lt 6 ] || break # there is no keeper
 		was=$state
 		sleep 0.5
 	done
-	say "$name: after a minute the keeper says: $state"
+	say "$name: nothing waits: ${state% *}"
 }
 
 # run AS OPTION... runs the suite $name; $out/AS.* is what came of it. toxrun itself is
@@ -296,6 +299,7 @@ one() {
 }
 
 tests
+[ -z "$only" ] || exit 0
 mkdir -p "$tmp/run" "$tmp/cache" "$results"
 chmod 700 "$tmp/run"
 project

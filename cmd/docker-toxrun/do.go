@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -145,12 +146,12 @@ type parameter struct {
 
 // places are what may be a parameter in a word: {name} or {name:value}, but not behind
 // a dollar, which is a shell's, and not behind another brace, which makes it none.
-var places = regexp.MustCompile(`\{\{|\$\{|\{([a-z][a-z0-9_-]*)(?::([^{}]*))?\}`)
+var places = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\{\{|\$\{|\{([a-z][a-z0-9_-]*)(?::([^{}]*))?\}`) })
 
 // parameters are those of a command, in their order.
 func parameters(command []string) (list []parameter) {
 	for _, word := range command {
-		for _, at := range places.FindAllStringSubmatchIndex(word, -1) {
+		for _, at := range places().FindAllStringSubmatchIndex(word, -1) {
 			if at[2] < 0 {
 				continue
 			}
@@ -209,7 +210,7 @@ func fillIn(call string, command, given []string) ([]string, error) {
 	}
 	words := make([]string, len(command))
 	for i, word := range command {
-		words[i] = places.ReplaceAllStringFunc(word, func(place string) string {
+		words[i] = places().ReplaceAllStringFunc(word, func(place string) string {
 			switch place {
 			case "{{":
 				return "{"

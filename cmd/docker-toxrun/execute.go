@@ -181,9 +181,12 @@ func (o *options) run(ctx context.Context, e engine, l lane, what command) error
 	if err := with.send(ctx, l.received); err != nil {
 		return err
 	}
-	keeper := o.ask(e, t, c)
+	keeper := o.ask(e, t, c, false)
 	if keeper.lease != nil {
 		place.Runs(runOf(c))
+	}
+	if err := keeper.teach(ctx, l.received, c); err != nil {
+		return err
 	}
 	err = c.Run(ctx)
 	keeper.done(err) // not deferred: to the keeper a panic is a killed client
@@ -200,8 +203,11 @@ func (o *options) command(e execproxy.Engine, t *compose.Target, screen *termina
 	c := execproxy.Command(e, t.Container, what.args(t.Config)...)
 	c.Name = t.ContainerName
 	c.Dir, c.User, c.Privileged = where.dir, where.user, o.privileged
-	if c.Args[0] == serviceCommand(nil).args(t.Config)[0] {
-		c.Preload, c.Sources = t.Config.Preload, sources(t)
+	c.Sources = sources(t)
+	if t.Config.Preload == nil {
+		c.Learn = new(execproxy.Lesson)
+	} else if c.Args[0] == serviceCommand(nil).args(t.Config)[0] {
+		c.Preload = t.Config.Preload
 	}
 	if c.TTY = o.wantsTTY(screen, what); c.TTY {
 		c.Size = screen.size()

@@ -166,11 +166,9 @@ func (in *inside) answer(ctx context.Context, q question) ([]string, error) {
 	c.StopSignal, c.StopGrace = nil, endTime/5
 	// Python that has imported for the next run is not for anything else, and whoever only
 	// types leaves no keeper behind.
-	var keeper keeping
-	if len(c.Preload) == len(in.target.Config.Preload) {
-		keeper = in.o.ask(in.engine, in.target, c)
-		keeper.spawn = false
-	}
+	c.Preload, c.Learn = nil, nil
+	keeper := in.o.ask(in.engine, in.target, c, true)
+	keeper.spawn = false
 	limit, cancel := context.WithTimeout(ctx, q.wait+endTime)
 	defer cancel()
 	_, err = untilDone(limit, func() (any, error) {

@@ -114,7 +114,7 @@ func (s jobStream) Write(p []byte) (int, error) {
 // something to a terminal.
 func lastLine(p []byte) string {
 	p = p[max(0, len(p)-4096):]
-	lines := strings.FieldsFunc(escapes.ReplaceAllString(string(p), ""), func(r rune) bool { return r == '\n' || r == '\r' })
+	lines := strings.FieldsFunc(escapes().ReplaceAllString(string(p), ""), func(r rune) bool { return r == '\n' || r == '\r' })
 	for _, line := range slices.Backward(lines) {
 		if line = strings.TrimSpace(line); line != "" {
 			return visible(line)
@@ -124,7 +124,7 @@ func lastLine(p []byte) string {
 }
 
 // escapes are the control sequences of ECMA-48, colours among them.
-var escapes = regexp.MustCompile(`\x1b\[[0-?]*[ -/]*[@-~]`)
+var escapes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\x1b\[[0-?]*[ -/]*[@-~]`) })
 
 // replay writes the output, each stream to its own writer and its last line with an end.
 func (o *jobOutput) replay(stdout, stderr *lanes.Lines) error {

@@ -27,7 +27,6 @@ func (j job) suspend() {
 // follow passes ^Z on to signals, and holds back what it does to us until suspend,
 // which comes when the command is stopped.
 func (j job) follow(signals chan<- os.Signal) {
-	runtime.LockOSThread() // the thread that holds it back, which ends with this
 	stops := make(chan os.Signal, 1)
 	signal.Notify(stops, syscall.SIGTSTP)
 	defer signal.Stop(stops)
@@ -35,6 +34,7 @@ func (j job) follow(signals chan<- os.Signal) {
 	for {
 		select {
 		case sig := <-stops:
+			runtime.LockOSThread() // the thread that holds it back, which ends with this
 			held.hold()
 			select {
 			case signals <- sig:

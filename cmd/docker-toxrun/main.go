@@ -57,8 +57,7 @@ func execute(root *cobra.Command, options *options, args []string, std stdio) in
 	// on idle HTTP channel", say, or what docker's ssh client can't close.
 	log.SetOutput(io.Discard)
 	logrus.SetOutput(io.Discard)
-	hold := holdPipe()
-	defer hold()
+	holdPipe()
 	options.completes(root, args)
 	root.SetArgs(args)
 	return status(root.ExecuteContext(context.Background()), options.messages(std.err))

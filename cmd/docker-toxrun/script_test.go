@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,6 +61,7 @@ func TestScripts(t *testing.T) {
 					"requests": requests,
 					"left":     left,
 					"keeper":   keeper,
+					"timeless": timeless,
 					"offers":   offers,
 				},
 			})
@@ -327,6 +329,17 @@ func keeper(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Fatalf("keepers: %s", said)
 }
+
+// timeless FROM TO copies a file without the time that something took.
+func timeless(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: timeless FROM TO")
+	}
+	text := took.ReplaceAllString(ts.ReadFile(args[0]), "TIME")
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o644))
+}
+
+var took = regexp.MustCompile(`\d+\.\d+s`)
 
 // offers [docker __complete toxrun] ARG... completes a command line until something is
 // offered: on a busy machine the container may answer too late.

@@ -32,7 +32,7 @@ func readSettings(file *configfile.ConfigFile) (settings, error) {
 		case "command":
 			s.Command, wanted = words(value)
 		case "preload":
-			s.Preload, wanted = words(value)
+			s.Preload, wanted = preload(value)
 		case "standby":
 			s.Standby, wanted = duration(value)
 		case "stop_grace":
@@ -67,6 +67,17 @@ func words(value string) (list []string, wanted string) {
 	return strings.Fields(value), ""
 }
 
+// preload is that of x-toxrun in words: auto or none at all for nil, off for an empty list.
+func preload(value string) (list []string, wanted string) {
+	switch value {
+	case "", "auto":
+		return nil, ""
+	case "off":
+		return []string{}, ""
+	}
+	return words(value)
+}
+
 func duration(value string) (d time.Duration, wanted string) {
 	if value == "" {
 		return 0, ""
@@ -83,7 +94,7 @@ func (s settings) under(c *compose.Config) {
 	if len(c.Command) == 0 {
 		c.Command = s.Command
 	}
-	if len(c.Preload) == 0 {
+	if c.Preload == nil {
 		c.Preload = s.Preload
 	}
 	c.User = cmp.Or(c.User, s.User)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,8 +35,9 @@ type keeping struct {
 }
 
 // ask asks the keeper of the target for a spare for c, where standby is on and can
-// be. Whatever goes wrong with it is no concern of the run's.
-func (o *options) ask(e engine, t *compose.Target, c *execproxy.Cmd) keeping {
+// be; with shell, one that is no interpreter. Whatever goes wrong with it is no concern of
+// the run's.
+func (o *options) ask(e engine, t *compose.Target, c *execproxy.Cmd, shell bool) keeping {
 	k := keeping{mutter: func(string) {}}
 	if o.verbose {
 		k.mutter = func(line string) { c.Notice("standby: " + line) }
@@ -50,7 +52,7 @@ func (o *options) ask(e engine, t *compose.Target, c *execproxy.Cmd) keeping {
 		return k
 	}
 	k.dir, k.want = dir, standby.WantFor(c, e.host, c.Engine.ClientVersion(), idle)
-	k.want.Headers = e.headers
+	k.want.Headers, k.want.Shell = e.headers, shell
 	k.lease, err = standby.Take(dir, k.want)
 	switch {
 	case err != nil:
@@ -67,6 +69,22 @@ func (o *options) ask(e engine, t *compose.Target, c *execproxy.Cmd) keeping {
 		c.Spare, c.Token = k.lease.Spare, k.lease.Token
 	}
 	return k
+}
+
+// teach has the run that leaves a keeper behind start in a spare of its own: what its
+// Python imports is what the keeper's first one has then.
+func (k *keeping) teach(ctx context.Context, received received, c *execproxy.Cmd) error {
+	if !k.spawn || c.Learn == nil {
+		return nil
+	}
+	spare, err := until(received, func() (*execproxy.Spare, error) { return c.Prepare(ctx) })
+	if _, interrupted := errors.AsType[*execproxy.SignalError](err); interrupted || ctx.Err() != nil {
+		return cmp.Or(err, context.Cause(ctx))
+	}
+	if err == nil {
+		c.Spare, k.want.Taught = spare, spare.Token
+	}
+	return nil
 }
 
 // done tells the keeper that the run has ended with err, or leaves a keeper behind
@@ -210,8 +228,8 @@ func printKeepers(out io.Writer, infos []standby.Info, now time.Time) error {
 	fmt.Fprintln(table, "CONTAINER\tUSER\tSTATE\tAGE\tUSED\tENDS\tHITS\tMISSES\tPID")
 	for _, i := range infos {
 		state := i.State
-		if i.Python {
-			state += " (python)"
+		if i.Python && state == "ready" {
+			state += fmt.Sprintf(" (python, %d modules)", i.Modules)
 		}
 		if i.Terminal {
 			state += " (terminal)"

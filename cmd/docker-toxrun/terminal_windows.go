@@ -32,7 +32,7 @@ func receiveSignals() (r received, stop func()) {
 	}
 }
 
-func holdPipe() func() { return func() {} }
+func holdPipe() {}
 
 // lookTime is how often the window's size is looked at: no signal tells.
 const lookTime = 250 * time.Millisecond

@@ -192,6 +192,9 @@ func (w *watching) onceIn(ctx context.Context, r *watchRun, at int) error {
 			c.Stdout = c.Stderr
 		}
 		with := w.o.translate(connected, target, w.screen, w.what, c)
+		if c.Learn != nil && l.lesson == (execproxy.Lesson{}) && !w.o.noStandby {
+			l.prepare(ctx, c) // so that the first run, too, teaches
+		}
 		c.Spare = l.take(func(why string) {
 			if w.o.verbose {
 				l.report.notice("no preload: "+why, "")

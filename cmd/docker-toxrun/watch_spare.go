@@ -14,6 +14,7 @@ type spares struct {
 	giveUp context.CancelFunc // ends what is under way
 	spent  bool               // the container has no shell that could be one
 	plain  bool               // the user knows why it is no interpreter
+	lesson execproxy.Lesson   // of the runs before
 }
 
 // A prepared is what has become of a spare for the next run.
@@ -34,6 +35,10 @@ func (s *spares) prepare(ctx context.Context, c *execproxy.Cmd) {
 	}
 	ready := make(chan prepared, 1)
 	s.spare = ready
+	if c.Learn != nil {
+		learn := s.lesson
+		c.Learn, s.lesson.Run = &learn, ""
+	}
 	ctx, s.giveUp = context.WithTimeout(context.WithoutCancel(ctx), execproxy.PrepareTime)
 	go func() {
 		spare, err := c.Prepare(ctx)
@@ -61,6 +66,9 @@ func (s *spares) take(told func(why string)) *execproxy.Spare {
 	if p.spare != nil && p.spare.Plain != "" && !s.plain {
 		s.plain = true
 		told(p.spare.Plain)
+	}
+	if p.spare != nil {
+		s.lesson = execproxy.Lesson{Known: p.spare.Known, Run: p.spare.Token}
 	}
 	return p.spare
 }

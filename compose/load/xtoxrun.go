@@ -28,7 +28,7 @@ func decode(raw any, dir string) (*compose.Config, *mistake) {
 		"shell_history": func(v any) *mistake { return boolean(v, &c.ShellHistory) },
 		"stop_grace":    func(v any) *mistake { return duration(v, &c.StopGrace) },
 		"standby":       func(v any) *mistake { return duration(v, &c.Standby) },
-		"preload":       func(v any) *mistake { return texts(v, &c.Preload) },
+		"preload":       func(v any) *mistake { return preload(v, &c.Preload) },
 		"commands":      func(v any) *mistake { return commands(v, &c.Commands) },
 		"shim": func(v any) *mistake {
 			return mapping(v, fields{"environment": func(v any) *mistake { return names(v, &c.Shim.Environment) }})
@@ -130,6 +130,24 @@ func texts(v any, to *[]string) *mistake {
 			return wrong(v, "a list of strings with no other value in it")
 		}
 		*to = append(*to, s)
+	}
+	return nil
+}
+
+// preload takes a list, which may be empty, or auto for nil.
+func preload(v any, to *[]string) *mistake {
+	if v == "auto" {
+		*to = nil
+		return nil
+	}
+	if _, ok := v.([]any); !ok {
+		return wrong(v, "auto, or a list of modules' names")
+	}
+	if wrong := texts(v, to); wrong != nil {
+		return wrong
+	}
+	if *to == nil {
+		*to = []string{}
 	}
 	return nil
 }

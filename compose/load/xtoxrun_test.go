@@ -90,7 +90,7 @@ func TestConfigMistakes(t *testing.T) {
 		{`{stop_grace: 10}`, `x-toxrun.stop_grace: must be a duration with its unit, such as 10s, not 10`},
 		{`{stop_grace: ten}`, `x-toxrun.stop_grace: must be a duration such as 10s or 1m30s, not "ten"`},
 		{`{standby: -1s}`, `x-toxrun.standby: must be a duration such as 10s or 1m30s, not "-1s"`},
-		{`{preload: tox}`, `x-toxrun.preload: must be a list of strings, not "tox"`},
+		{`{preload: tox}`, `x-toxrun.preload: must be auto, or a list of modules' names, not "tox"`},
 		{`{preload: [~]}`, `x-toxrun.preload: must be a list of strings with no other value in it, not nothing`},
 		{`{watch: [src]}`, `x-toxrun.watch: must be a mapping, not a list`},
 		{`{watch: {on_busy: wait}}`, `x-toxrun.watch.on_busy: must be restart, queue or ignore, not "wait"`},

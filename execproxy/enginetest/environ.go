@@ -107,7 +107,7 @@ func (b *box) lookPath(name string, env []string, dir string) (string, error) {
 		case !ok:
 			return "", cannotStart(126, cannot+"permission denied: unknown")
 		}
-		return path, nil
+		return name, nil // a script is told, and it begins in dir
 	}
 	path, _ := lookup(env, "PATH")
 	for _, d := range filepath.SplitList(path) {

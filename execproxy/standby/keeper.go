@@ -38,18 +38,42 @@ type keeper struct {
 	paused bool    // the container is: its spares would not answer
 	unused *time.Timer
 	info   Info
+
+	lessons map[string]*lesson // by Want.lessonKey; of both kinds
+}
+
+// A lesson is what is known of a program whose runs teach.
+type lesson struct {
+	execproxy.Lesson
+	other bool // it is no Python program
+}
+
+// lessonLimit is of how many programs there are lessons, far more than one works with.
+const lessonLimit = 64
+
+// lesson is that of the program that a client runs.
+func (k *keeper) lesson(want Want) *lesson {
+	key := want.lessonKey()
+	l := k.lessons[key]
+	if l == nil {
+		if l = new(lesson); len(k.lessons) >= lessonLimit {
+			clear(k.lessons)
+		}
+		k.lessons[key] = l
+	}
+	return l
 }
 
 // A kind is what there is of one kind of spares.
 type kind struct {
-	want      Want      // of the last client; the zero Want: there was none
-	used      time.Time // by it
+	want      Want      // of the last client, or of the last one with Python; the zero Want: there was none
+	python    *Want     // of the last one whose spare was an interpreter; nil: there was none
+	used      time.Time // by a client
 	spare     *held     // nil: there is none now
 	preparing bool
-	died      int    // spares in a row that ended before they were used
-	spent     string // why the container can't have one; "": it can
-	python    bool   // the last one was an interpreter
-	plain     string // why it was none in spite of want.Preload
+	died      int             // spares in a row that ended before they were used
+	spent     string          // why the container can't have one; "": it can
+	latest    execproxy.Spare // without its connection
 }
 
 // of is the kind of spare that a client wants.
@@ -93,12 +117,13 @@ func Keep(ctx context.Context, dir string, engine Engine, want Want, log *log.Lo
 	defer cancel()
 	k := &keeper{
 		engine: engine, log: log, do: make(chan func()), over: make(chan struct{}),
-		unused: time.NewTimer(want.Idle),
-		info:   Info{PID: os.Getpid(), Engine: want.Engine, Container: want.Container, Name: want.Name, User: want.User, Begun: time.Now()},
+		unused: time.NewTimer(want.Idle), lessons: map[string]*lesson{},
+		info: Info{PID: os.Getpid(), Engine: want.Engine, Container: want.Container, Name: want.Name, User: want.User, Begun: time.Now()},
 	}
 	k.info.Used = k.info.Begun
 	k.last = k.of(want)
 	k.last.want, k.last.used = want, k.info.Begun
+	k.lesson(want).Run = want.Taught
 	defer close(k.over)
 	log.Printf("begins, for container %s", want.Name)
 	go k.accept(ctx, listener)
@@ -209,13 +234,18 @@ func (k *keeper) prepare(ctx context.Context) {
 			continue
 		}
 		s.preparing = true
-		c := s.want.cmd(k.engine)
+		want, c := s.want, s.want.cmd(k.engine)
+		if want.Learn {
+			l := k.lesson(want)
+			learn := l.Lesson
+			c.Learn, l.Run = &learn, ""
+		}
 		go func() {
 			limited, cancel := context.WithTimeout(ctx, execproxy.PrepareTime)
 			defer cancel()
 			spare, err := c.Prepare(limited)
 			kept := false
-			k.hand(func() { kept = k.prepared(ctx, s, spare, err) })
+			k.hand(func() { kept = k.prepared(ctx, s, want, spare, err) })
 			if spare != nil && !kept {
 				spare.Close()
 			}
@@ -232,13 +262,22 @@ func (s *kind) drop() {
 }
 
 // prepared takes in what has become of a spare, and tells whether it is kept.
-func (k *keeper) prepared(ctx context.Context, s *kind, spare *execproxy.Spare, err error) bool {
+func (k *keeper) prepared(ctx context.Context, s *kind, want Want, spare *execproxy.Spare, err error) bool {
 	s.preparing = false
+	if err == nil && want.python() {
+		l := k.lesson(want)
+		if l.other, l.Known = !spare.Python, spare.Known; spare.Python {
+			s.python = &want
+		} else if s.python != nil && s.python.lessonKey() != want.lessonKey() {
+			s.want = *s.python // whose next run has more of it
+			k.prepare(ctx)
+			return false
+		}
+	}
 	if err == nil {
 		var h *held
 		if h, err = hold(spare, func() { k.hand(func() { k.lost(ctx, s, spare) }) }); err == nil {
-			s.spare = h
-			s.python, s.plain = spare.Python, spare.Plain
+			s.spare, s.latest = h, *spare
 			return true
 		}
 	}
@@ -269,8 +308,10 @@ func (k *keeper) lost(ctx context.Context, s *kind, spare *execproxy.Spare) {
 // A lending is a run that has asked for a spare.
 type lending struct {
 	kind  *kind
-	spare *held // nil: there was none
-	quick bool  // it may end soon
+	want  Want
+	spare *held  // nil: there was none
+	token string // of its command
+	quick bool   // it may end soon
 }
 
 // lend counts a run, and gives it the spare if there is one.
@@ -279,20 +320,22 @@ func (k *keeper) lend(want Want) *lending {
 	k.quick++
 	s := k.of(want)
 	k.last, s.used = s, time.Now()
-	if len(s.want.Preload) > 0 && len(want.Preload) == 0 {
+	if want.Shell {
+		// it is no run
+	} else if s.python != nil && (!want.python() || want.Learn && k.lesson(want).other) {
 		s.want.Idle = want.Idle // a run of another program takes no modules from the next
 	} else {
 		s.want = want
 	}
 	var h *held
-	if !k.paused {
+	if !k.paused && (!want.Shell || s.spare != nil && !s.spare.Python) {
 		h, s.spare = s.spare, nil
 	}
 	if h != nil && !h.release() {
 		h.Close()
 		h = nil
 	}
-	return &lending{kind: s, spare: h, quick: true}
+	return &lending{kind: s, want: want, spare: h, quick: true}
 }
 
 // lasts takes in that a run goes on, or has ended: it holds up no spare any more.
@@ -314,6 +357,9 @@ func (k *keeper) back(ctx context.Context, l *lending, hit bool) {
 	} else {
 		k.info.Misses++
 	}
+	if l.want.Learn {
+		k.lesson(l.want).Run = l.token
+	}
 	k.info.Used = time.Now()
 	s.used = k.info.Used
 	k.unused.Reset(s.want.Idle)
@@ -323,7 +369,8 @@ func (k *keeper) back(ctx context.Context, l *lending, hit bool) {
 func (k *keeper) tell() *Info {
 	told := k.info
 	told.Idle = k.last.want.Idle
-	told.Python, told.Plain = k.last.python, k.last.plain
+	told.Python, told.Plain, told.Modules = k.last.latest.Python, k.last.latest.Plain, k.last.latest.Modules
+	told.Left = k.last.latest.Left()
 	told.Terminal = k.kinds[1].spare != nil
 	switch {
 	case k.runs > 0:

@@ -24,7 +24,9 @@ type Info struct {
 	Misses    int           `json:"misses"`   // runs that were started plainly
 	State     string        `json:"state"`    // ready, starting, running, paused, or why there is no spare
 	Python    bool          `json:"python"`   // the spare is an interpreter
-	Plain     string        `json:"plain"`    // why it is none in spite of Want.Preload
+	Modules   int           `json:"modules"`  // that it has imported beforehand
+	Left      string        `json:"left"`     // modules that it has not, NAME=REASON, with spaces between them
+	Plain     string        `json:"plain"`    // why it is no interpreter in spite of Want.Preload or Want.Learn
 	Terminal  bool          `json:"terminal"` // there is one with a terminal
 }
 
@@ -33,12 +35,12 @@ type Info struct {
 func List(dir string) ([]Info, error) {
 	var infos []Info
 	err := each(dir, func(socket string) error {
-		a, conn, err := ask(socket, request{Verb: info})
+		i, conn, err := ask(socket, request{Verb: info})
 		if err != nil {
 			return err
 		}
 		conn.Close()
-		infos = append(infos, *a.Info)
+		infos = append(infos, *i)
 		return nil
 	})
 	return infos, err
@@ -50,12 +52,12 @@ func List(dir string) ([]Info, error) {
 func Stop(dir, container string) ([]Info, error) {
 	var stopped []Info
 	err := each(dir, func(socket string) error {
-		a, conn, err := ask(socket, request{Verb: info})
+		i, conn, err := ask(socket, request{Verb: info})
 		if err != nil {
 			return err
 		}
 		conn.Close()
-		if i := a.Info; container != "" && i.Name != container && !strings.HasPrefix(i.Container, container) {
+		if container != "" && i.Name != container && !strings.HasPrefix(i.Container, container) {
 			return nil
 		}
 		if _, conn, err = ask(socket, request{Verb: stop}); err != nil {
@@ -63,7 +65,7 @@ func Stop(dir, container string) ([]Info, error) {
 		}
 		defer conn.Close()
 		if _, err = io.Copy(io.Discard, conn); err == nil { // until it is gone
-			stopped = append(stopped, *a.Info)
+			stopped = append(stopped, *i)
 		}
 		return err
 	})

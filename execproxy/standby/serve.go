@@ -5,8 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
+	"io"
 	"net"
 	"time"
+
+	"github.com/toxrun/docker-toxrun/execproxy"
 )
 
 // accept serves whoever connects, until the listener is closed.
@@ -35,7 +39,9 @@ func (k *keeper) serve(ctx context.Context, conn *net.UnixConn) {
 		_ = send(conn, a)
 		k.hand(func() { k.end(errVersion) })
 	case q.Verb == info:
-		if k.hand(func() { a.Info = k.tell() }) {
+		var told *Info
+		if k.hand(func() { told = k.tell() }) {
+			a.Info, _ = json.Marshal(told)
 			_ = send(conn, a)
 		}
 	case q.Verb == stop:
@@ -64,14 +70,20 @@ func (k *keeper) accompany(ctx context.Context, conn *net.UnixConn, in *bufio.Re
 		defer lasts.Stop()
 	}
 	token, err := k.give(conn, h)
+	l.token = token
 	if line, _ := in.ReadSlice('\n'); err != nil || string(line) != taken {
 		return // the client has given up before
 	}
 	if conn.SetDeadline(time.Time{}) != nil {
 		return
 	}
-	line, _ := in.ReadSlice('\n')
-	last := string(line)
+	last := inspect
+	for last == inspect {
+		line, _ := in.ReadSlice('\n')
+		if last = string(line); last == inspect && h != nil {
+			k.inspect(ctx, conn, h.Exec)
+		}
+	}
 	hit = h != nil && last != over
 	if last == over || last == woken || ctx.Err() != nil {
 		return
@@ -80,6 +92,22 @@ func (k *keeper) accompany(ctx context.Context, conn *net.UnixConn, in *bufio.Re
 	if err := want.cmd(k.engine).Reap(ctx, token); err != nil {
 		k.log.Printf("its command: %v", err)
 	}
+}
+
+// inspect tells a client the state of its exec. One that is not told asks the Engine itself.
+func (k *keeper) inspect(ctx context.Context, conn net.Conn, exec string) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	got, err := k.engine.ContainerExecInspect(ctx, exec)
+	state := execState{Running: got.Running, Pid: got.Pid, ExitCode: &got.ExitCode}
+	switch {
+	case errors.Is(err, execproxy.ErrNoStatus):
+		state.ExitCode = nil
+	case err != nil:
+		_, _ = io.WriteString(conn, "\n")
+		return
+	}
+	_ = send(conn, state)
 }
 
 // give answers a client: with the spare, which is no more this process's then, or

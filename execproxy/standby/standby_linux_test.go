@@ -32,12 +32,13 @@ const stranger = 65534
 
 // A keeper is one that runs in this process.
 type keeper struct {
-	t    testing.TB
-	e    enginetest.Target
-	dir  string
-	want standby.Want
-	log  *bytes.Buffer // to be read when it has ended
-	done chan struct{}
+	t      testing.TB
+	e      enginetest.Target
+	engine standby.Engine // the keeper's own
+	dir    string
+	want   standby.Want
+	log    *bytes.Buffer // to be read when it has ended
+	done   chan struct{}
 }
 
 // keep starts a keeper for commands such as c. It ends with the test.
@@ -49,12 +50,18 @@ func keep(t testing.TB, e enginetest.Target, c *execproxy.Cmd, idle time.Duratio
 // keepIn starts it with its socket in a directory of that one.
 func keepIn(t testing.TB, runtime string, e enginetest.Target, c *execproxy.Cmd, idle time.Duration) *keeper {
 	t.Helper()
+	return keepWith(t, runtime, e, e.Client, c, idle)
+}
+
+// keepWith starts it with an Engine of its own.
+func keepWith(t testing.TB, runtime string, e enginetest.Target, engine standby.Engine, c *execproxy.Cmd, idle time.Duration) *keeper {
+	t.Helper()
 	t.Setenv("XDG_RUNTIME_DIR", runtime)
 	dir, err := standby.Dir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &keeper{t: t, e: e, dir: dir, want: standby.WantFor(c, e.Host, e.Client.ClientVersion(), idle)}
+	k := &keeper{t: t, e: e, engine: engine, dir: dir, want: standby.WantFor(c, e.Host, e.Client.ClientVersion(), idle)}
 	k.start()
 	return k
 }
@@ -65,7 +72,7 @@ func (k *keeper) start() {
 	done := k.done
 	go func() {
 		defer close(done)
-		if err := standby.Keep(ctx, k.dir, k.e.Client, k.want, log.New(k.log, "", 0)); err != nil {
+		if err := standby.Keep(ctx, k.dir, k.engine, k.want, log.New(k.log, "", 0)); err != nil {
 			k.t.Error(err)
 		}
 	}()

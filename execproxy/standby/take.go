@@ -2,11 +2,15 @@ package standby
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"path/filepath"
+	"sync"
 	"time"
+
+	"github.com/docker/docker/api/types/container"
 
 	"github.com/toxrun/docker-toxrun/execproxy"
 )
@@ -18,6 +22,9 @@ type Lease struct {
 	Token string           // the command's, should it be started plainly
 
 	conn net.Conn
+
+	asking sync.Mutex
+	mute   bool // it has failed to answer: what it says later would be taken for another answer
 }
 
 // takeTime is how long a run waits for its keeper. One that is well answers within
@@ -60,10 +67,47 @@ func Take(dir string, want Want) (*Lease, error) {
 		}
 		return nil, err
 	}
+	l := &Lease{Spare: a.Spare, Token: a.Token, conn: conn}
 	if a.Spare != nil {
-		a.Spare.Conn = in.passed
+		a.Spare.Conn, a.Spare.State = in.passed, l.state
 	}
-	return &Lease{Spare: a.Spare, Token: a.Token, conn: conn}, nil
+	return l, nil
+}
+
+// state has the keeper ask the Engine about the spare's exec, on a connection that is there
+// already, and with all that takes a program time once. It fails where the keeper takes
+// longer than for a lease, or answers another question.
+func (l *Lease) state(ctx context.Context) (got container.ExecInspect, err error) {
+	if !l.asking.TryLock() {
+		return got, errors.New("the keeper is being asked")
+	}
+	defer l.asking.Unlock()
+	if l.mute {
+		return got, errors.New("the keeper does not answer")
+	}
+	deadline := time.Now().Add(takeTime)
+	if limit, ok := ctx.Deadline(); ok && limit.Before(deadline) {
+		deadline = limit
+	}
+	var s execState
+	if err = l.conn.SetDeadline(deadline); err == nil {
+		_, err = io.WriteString(l.conn, inspect)
+	}
+	if err == nil {
+		err = receive(bufio.NewReader(l.conn), &s)
+	}
+	if err != nil {
+		l.mute = true
+		return got, err
+	}
+	got.ExecID, got.Running, got.Pid = l.Spare.Exec, s.Running, s.Pid
+	switch {
+	case s.ExitCode != nil:
+		got.ExitCode = *s.ExitCode
+	case !s.Running:
+		err = execproxy.ErrNoStatus
+	}
+	return got, err
 }
 
 // Done tells the keeper that the run is over: that nothing of it is left, or that
@@ -74,6 +118,7 @@ func (l *Lease) Done() {
 	if l.Spare != nil && l.Spare.Woken {
 		message = woken
 	}
+	_ = l.conn.SetDeadline(time.Time{}) // state may have set one
 	_, _ = io.WriteString(l.conn, message)
 	l.conn.Close()
 }

@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,10 +26,14 @@ type Want struct {
 	Privileged bool
 	Dir        string
 	TTY        bool
-	Program    string   // the command's first word
+	Program    []string // as execproxy.Program has it of the command
 	Env        []string // KEY=VALUE
 
 	Preload, Sources []string // as in execproxy.Cmd
+	Learn            bool     // the spare has what earlier runs of the program have imported
+	Taught           string   // the token of a run before the keeper's first, for Learn; empty: none
+
+	Shell bool // only a shell will do, and the next spare is not for this command
 
 	StopSignal syscall.Signal // to end what a killed client has left; 0: SIGTERM
 	StopGrace  time.Duration  // as in execproxy.Cmd
@@ -41,7 +47,7 @@ func WantFor(c *execproxy.Cmd, engine, apiVersion string, idle time.Duration) Wa
 	return Want{
 		Engine: engine, APIVersion: apiVersion,
 		Container: c.Container, Name: c.Name, User: c.User, Privileged: c.Privileged, Dir: c.Dir, TTY: c.TTY,
-		Program: c.Args[0], Env: c.Env, Preload: c.Preload, Sources: c.Sources,
+		Program: execproxy.Program(c.Args), Env: c.Env, Preload: c.Preload, Learn: c.Learn != nil, Sources: c.Sources,
 		StopSignal: stop, StopGrace: c.StopGrace,
 		Idle: idle,
 	}
@@ -49,13 +55,23 @@ func WantFor(c *execproxy.Cmd, engine, apiVersion string, idle time.Duration) Wa
 
 // cmd is the command that a spare is prepared for, and signalled as.
 func (w Want) cmd(engine execproxy.Engine) *execproxy.Cmd {
-	c := execproxy.Command(engine, w.Container, w.Program)
+	c := execproxy.Command(engine, w.Container, w.Program...)
 	c.Name, c.User, c.Privileged, c.Dir, c.TTY = w.Name, w.User, w.Privileged, w.Dir, w.TTY
 	c.Env, c.Preload, c.Sources = w.Env, w.Preload, w.Sources
 	if c.StopGrace = w.StopGrace; w.StopSignal != 0 {
 		c.StopSignal = w.StopSignal
 	}
 	return c
+}
+
+// python tells whether the spare may be an interpreter.
+func (w Want) python() bool { return w.Learn || len(w.Preload) > 0 }
+
+// lessonKey is the same for two wants to which the same lesson applies.
+func (w Want) lessonKey() string {
+	env := slices.DeleteFunc(slices.Clone(w.Env), func(v string) bool { return strings.HasPrefix(v, execproxy.ClientVariable+"=") })
+	key, _ := json.Marshal([]any{w.Program, env, w.Dir, w.TTY, w.Sources})
+	return string(key)
 }
 
 // socket is the name of the keeper's socket: one for each engine, container and

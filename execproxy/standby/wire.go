@@ -12,7 +12,7 @@ import (
 
 // wireVersion is raised when the messages change their meaning. A keeper that an
 // older or newer client asks ends.
-const wireVersion = 2
+const wireVersion = 3
 
 // A request is the first line on a connection, an object of JSON.
 type request struct {
@@ -34,7 +34,7 @@ type answer struct {
 	Version int
 	Spare   *execproxy.Spare `json:",omitempty"` // without its Conn; nil: start the command plainly
 	Token   string           `json:",omitempty"` // for that
-	Info    *Info            `json:",omitempty"`
+	Info    json.RawMessage  `json:",omitempty"` // an Info: who takes a spare need not know what that is
 }
 
 // What a client says after the answer. One that says nothing has given up before;
@@ -43,7 +43,16 @@ const (
 	taken = "taken\n" // the answer, with its spare
 	woken = "woken\n" // the run is over, and the spare was its command
 	over  = "over\n"  // the run is over, and was started plainly
+
+	inspect = "inspect\n" // the spare's exec, which is answered by an execState; before woken or over
 )
+
+// An execState is what the Engine says of an exec.
+type execState struct {
+	Running  bool
+	Pid      int
+	ExitCode *int // nil: it names none
+}
 
 // lineLimit is far above the environment that a process can be given, 2 MiB as a
 // rule (execve(2)).
@@ -77,44 +86,48 @@ func receive(from *bufio.Reader, message any) error {
 	}
 }
 
-// ask sends a request to a keeper and returns its answer.
-func ask(socket string, q request) (*answer, *net.UnixConn, error) {
+// ask sends a request to a keeper. It returns what it tells, where the request is info, and
+// the connection.
+func ask(socket string, q request) (*Info, *net.UnixConn, error) {
 	conn, err := dial(socket, requestTime)
 	if err != nil {
 		return nil, nil, err
 	}
 	q.Version = wireVersion
-	a := new(answer)
+	var a answer
 	if err = send(conn, q); err == nil {
-		err = receive(bufio.NewReader(conn), a)
+		err = receive(bufio.NewReader(conn), &a)
 	}
+	told := new(Info)
 	switch {
 	case err == nil && a.Version != wireVersion:
 		err = errors.New("the keeper is of another version")
 	case err == nil && q.Verb == info && a.Info == nil:
 		err = errors.New("the keeper tells nothing of itself")
+	case err == nil && q.Verb == info:
+		err = json.Unmarshal(a.Info, told)
 	}
 	if err != nil {
 		conn.Close()
 		return nil, nil, err
 	}
-	return a, conn, nil
+	return told, conn, nil
 }
 
 // dial connects to a keeper of this user's and sets the time limit for the whole
 // exchange.
 func dial(socket string, limit time.Duration) (*net.UnixConn, error) {
 	deadline := time.Now().Add(limit)
-	conn, err := (&net.Dialer{Deadline: deadline}).Dial("unix", socket)
+	// Where the keeper accepts nobody, and its queue is full, this fails at once.
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {
 		return nil, err
 	}
-	uconn := conn.(*net.UnixConn)
-	if err := checkPeer(uconn); err != nil {
+	if err := checkPeer(conn); err != nil {
 		conn.Close()
 		return nil, err
 	}
-	return uconn, conn.SetDeadline(deadline)
+	return conn, conn.SetDeadline(deadline)
 }
 
 // gone tells whether err, of dial, shows that there is no keeper.

@@ -34,6 +34,12 @@ func (c command) make(ctx context.Context) *exec.Cmd {
 // run takes the time from the start of the program to its end. A nil stdin is
 // empty.
 func (c command) run(ctx context.Context, stdin *os.File, stdout io.Writer) (time.Duration, error) {
+	took, _, err := c.timed(ctx, stdin, stdout)
+	return took, err
+}
+
+// timed is run, and takes the processor's time as well.
+func (c command) timed(ctx context.Context, stdin *os.File, stdout io.Writer) (took, processor time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := c.make(ctx)
@@ -43,9 +49,12 @@ func (c command) run(ctx context.Context, stdin *os.File, stdout io.Writer) (tim
 		cmd.Stdin = stdin
 	}
 	begin := time.Now()
-	err := cmd.Run()
-	took := time.Since(begin)
-	return took, c.verdict(err, stderr.String())
+	err = cmd.Run()
+	took = time.Since(begin)
+	if cmd.ProcessState != nil {
+		processor = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
+	return took, processor, c.verdict(err, stderr.String())
 }
 
 // verdict is the error of a run: no contender has anything to say on stderr.

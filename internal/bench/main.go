@@ -3,6 +3,7 @@
 // contender but the floor is a program, started as a user starts it.
 //
 //	bench [-quick] [-only SCENE,...] [-o FILE]    what docs/benchmarks.md has
+//	bench -startup [-n ROUNDS] [-o FILE]          what docs/startup.md has
 //	bench [-n ROUNDS] COMMAND...                  these command lines, each one argument
 //
 // `make bench` calls it, with all it needs in place.
@@ -30,8 +31,10 @@ var scenes = []struct {
 	{"true", (*bench).measureTrue},
 	{"terminal", (*bench).measureTerminal},
 	{"tox", (*bench).measureTox},
+	{"learn", (*bench).measureLearn},
 	{"watch", (*bench).measureWatch},
 	{"streams", (*bench).measureStreams},
+	{"signals", (*bench).measureSignals},
 	{"services", (*bench).measureServices},
 	{"replicas", (*bench).measureReplicas},
 	{"crowd", (*bench).measureCrowd},
@@ -59,7 +62,8 @@ func run(ctx context.Context, args []string) error {
 	only := flags.String("only", "", "`scenes` to measure: "+strings.Join(names(), ","))
 	file := flags.String("o", "", "`file` for the tables, else stdout")
 	bin := flags.String("bin", "bin", "`directory` of the programs")
-	n := flags.Int("n", 15, "`rounds` of command lines")
+	starts := flags.Bool("startup", false, "the parts of a run with standby; as root, on Linux")
+	n := flags.Int("n", 15, "`rounds` of command lines, or of -startup")
 	if err := flags.Parse(args); err != nil {
 		return errUsage
 	}
@@ -75,7 +79,14 @@ func run(ctx context.Context, args []string) error {
 			return fmt.Errorf("no scene %q: there are %s", name, strings.Join(names(), ", "))
 		}
 	}
-	text, err := compare(ctx, *bin, *quick, chosen, strings.Join(append([]string{"go run ./internal/bench"}, args...), " "))
+	line := strings.Join(append([]string{"go run ./internal/bench"}, args...), " ")
+	var text []byte
+	var err error
+	if *starts {
+		text, err = startup(ctx, *bin, *n, line)
+	} else {
+		text, err = compare(ctx, *bin, *quick, chosen, line)
+	}
 	if err != nil {
 		return err
 	}

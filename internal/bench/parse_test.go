@@ -33,11 +33,11 @@ func TestParseKeepers(t *testing.T) {
 }
 
 func TestParseSeconds(t *testing.T) {
-	if got, err := parseSeconds("0.118\n0.12\n1e-2\n"); err != nil || !slices.Equal(got, []float64{0.118, 0.12, 0.01}) {
-		t.Errorf("parseSeconds() = %v, %v", got, err)
+	if got, err := parseSeconds("0.118\n0.12\n1e-2\n", 3); err != nil || !slices.Equal(got, []float64{0.118, 0.12, 0.01}) {
+		t.Errorf("parseSeconds(, 3) = %v, %v", got, err)
 	}
 	for _, out := range []string{"", "0.1\n0.2\n", "0.1\n0.2\n0.3\n0.4\n", "0.1\ntox\n0.3\n", "0.1\n0\n0.2\n"} {
-		if got, err := parseSeconds(out); err == nil {
+		if got, err := parseSeconds(out, 3); err == nil {
 			t.Errorf("parseSeconds(%q) = %v, without an error", out, got)
 		}
 	}
@@ -78,5 +78,25 @@ func TestRemark(t *testing.T) {
 		if got := remark(load); (got != "") != busy {
 			t.Errorf("remark(%q) = %q", load, got)
 		}
+	}
+}
+
+func TestParseTrace(t *testing.T) {
+	const trace = `# tracer: nop
+#           TASK-PID     TGID     CPU#  |||||  TIMESTAMP  FUNCTION
+   docker-toxrun-71      (     71) [001] .....   100.000100: sched_process_exec: filename=docker-toxrun pid=71 old_pid=71
+   docker-toxrun-60      (     60) [000] .....   100.000150: stage1: (0x4010)
+   docker-toxrun-72      (     71) [000] d....   100.000300: stage1: (0x4010)
+   docker-toxrun-71      (     71) [000] d....   100.000400: stage1: (0x4010)
+   docker-toxrun-72      (     71) [000] .....   100.001000: sched_process_exit: comm=docker-toxrun pid=72 prio=120
+   docker-toxrun-71      (     71) [000] .....   100.001100: sched_process_exit: comm=docker-toxrun pid=71 prio=120
+`
+	stages := []stage{{at: "sched:sched_process_exec"}, {at: "main.main"}, {at: "sched:sched_process_exit"}}
+	got, err := parseTrace(trace, 71, stages)
+	if err != nil || len(got) != 2 || micro(got[0]) != "200" || micro(got[1]) != "800" {
+		t.Errorf("parseTrace() = %v, %v", got, err)
+	}
+	if got, err := parseTrace(trace, 60, stages); err == nil {
+		t.Errorf("parseTrace() of another process = %v", got)
 	}
 }

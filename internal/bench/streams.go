@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -28,12 +29,12 @@ func (b *bench) measureStreams(ctx context.Context) (results []*result, err erro
 	if err != nil {
 		return nil, err
 	}
-	in, err := p.streamIn(u, int64(b.pick(512, 128)))
+	in, err := p.streamIn(u, int64(b.pick(128, 64)))
 	if err != nil {
 		return nil, err
 	}
-	out := int64(b.pick(1024, 256))
-	mapped, err := p.streamMapped(u, out)
+	out := int64(b.pick(256, 64))
+	mapped, err := p.streamMapped(u, int64(b.pick(1024, 256)))
 	if err != nil {
 		return nil, err
 	}
@@ -62,33 +63,37 @@ func (p *project) zeros(u user, mib int64) (docker, toxrun command) {
 
 // streamOut is about output that goes to a file, or to a pipe for a nil one.
 func (p *project) streamOut(u user, mib int64, to *os.File) *group {
-	run := func(c command) func(context.Context) (float64, error) {
-		return func(ctx context.Context) (float64, error) {
-			if to != nil {
-				took, err := c.run(ctx, nil, to)
-				return took.Seconds(), err
-			}
-			var n counter
-			took, err := c.run(ctx, nil, &n)
-			if err == nil && int64(n) != mib<<20 {
-				err = fmt.Errorf("%d bytes came, not %d", n, mib<<20)
-			}
-			return took.Seconds(), err
-		}
-	}
 	where := "a pipe"
 	if to != nil {
 		where = "`" + to.Name() + "`"
 	}
 	docker, toxrun := p.zeros(u, mib)
-	return &group{
-		title: fmt.Sprintf("%d MiB out, to %s", mib, where), unit: "s", rounds: p.bench.pick(5, 2), base: "docker exec",
-		contenders: []contender{
-			{key: "docker exec", name: "`docker exec ID dd if=/dev/zero ...`", run: run(docker)},
-			{key: "docker-toxrun", name: "`docker-toxrun exec -n dd if=/dev/zero ...`", run: run(toxrun)},
-		},
+	g := &group{
+		title: fmt.Sprintf("%d MiB out, to %s", mib, where), unit: "s", rounds: p.bench.pick(15, 3), base: "docker exec",
 		promises: []promise{{fmt.Sprintf("%d MiB out to %s, `docker-toxrun` to `docker exec`", mib, where), "docker-toxrun", "docker exec", 1}},
 	}
+	kept := keep(g)
+	run := func(key string, c command) func(context.Context) (float64, error) {
+		return func(ctx context.Context) (float64, error) {
+			before := engineTime()
+			var n counter
+			stdout := io.Writer(&n)
+			if to != nil {
+				stdout, n = to, counter(mib<<20)
+			}
+			took, client, err := c.timed(ctx, nil, stdout)
+			if err == nil && int64(n) != mib<<20 {
+				err = fmt.Errorf("%d bytes came, not %d", n, mib<<20)
+			}
+			kept.add(key, client, before)
+			return took.Seconds(), err
+		}
+	}
+	g.contenders = []contender{
+		{key: "docker exec", name: "`docker exec ID dd if=/dev/zero ...`", run: run("docker exec", docker)},
+		{key: "docker-toxrun", name: "`docker-toxrun exec -n dd if=/dev/zero ...`", run: run("docker-toxrun", toxrun)},
+	}
+	return g
 }
 
 // streamMapped is about output in which paths are mapped: of each four lines one has the
@@ -142,29 +147,33 @@ func (p *project) streamIn(u user, mib int64) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := func(c command) func(context.Context) (float64, error) {
+	g := &group{
+		title: fmt.Sprintf("%d MiB in, from a file", mib), unit: "s", rounds: p.bench.pick(15, 3), base: "docker exec",
+		promises: []promise{{fmt.Sprintf("%d MiB in, `docker-toxrun` to `docker exec`", mib), "docker-toxrun", "docker exec", 1}},
+	}
+	kept := keep(g)
+	run := func(key string, c command) func(context.Context) (float64, error) {
 		return func(ctx context.Context) (float64, error) {
 			f, err := os.Open(path)
 			if err != nil {
 				return 0, err
 			}
 			defer f.Close()
+			before := engineTime()
 			var out bytes.Buffer
-			took, err := c.run(ctx, f, &out)
+			took, client, err := c.timed(ctx, f, &out)
 			if n := strings.TrimSpace(out.String()); err == nil && n != strconv.FormatInt(mib<<20, 10) {
 				err = fmt.Errorf("%s bytes got there, not %d", n, mib<<20)
 			}
+			kept.add(key, client, before)
 			return took.Seconds(), err
 		}
 	}
-	return &group{
-		title: fmt.Sprintf("%d MiB in, from a file", mib), unit: "s", rounds: p.bench.pick(5, 2), base: "docker exec",
-		contenders: []contender{
-			{key: "docker exec", name: "`docker exec -i ID wc -c <FILE`", run: run(p.command(u, "docker", "exec", "-i", p.container, "wc", "-c"))},
-			{key: "docker-toxrun", name: "`docker-toxrun exec wc -c <FILE`", run: run(p.command(u, "docker-toxrun", "exec", "wc", "-c"))},
-		},
-		promises: []promise{{fmt.Sprintf("%d MiB in, `docker-toxrun` to `docker exec`", mib), "docker-toxrun", "docker exec", 1}},
-	}, nil
+	g.contenders = []contender{
+		{key: "docker exec", name: "`docker exec -i ID wc -c <FILE`", run: run("docker exec", p.command(u, "docker", "exec", "-i", p.container, "wc", "-c"))},
+		{key: "docker-toxrun", name: "`docker-toxrun exec wc -c <FILE`", run: run("docker-toxrun", p.command(u, "docker-toxrun", "exec", "wc", "-c"))},
+	}
+	return g, nil
 }
 
 // streamMemory is about the memory of the client.

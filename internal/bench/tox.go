@@ -12,16 +12,16 @@ import (
 // its end, and prints the seconds.
 const inside = `
 import subprocess, sys, time
-for _ in range(3):
+for _ in range(int(sys.argv[1])):
     begin = time.perf_counter()
-    subprocess.run(sys.argv[1:], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    subprocess.run(sys.argv[2:], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     print(time.perf_counter() - begin)
 `
 
 // measureTox measures a program that takes its time to start, as interpreters do.
 func (b *bench) measureTox(ctx context.Context) ([]*result, error) {
 	tests := service("tests", "debian")
-	p, err := b.up(ctx, tests+"    x-toxrun: {command: [tox]}\n")
+	p, err := b.up(ctx, tests+"    x-toxrun: {command: [tox], preload: []}\n")
 	if err != nil {
 		return nil, err
 	}
@@ -74,13 +74,17 @@ func (b *bench) measureTox(ctx context.Context) ([]*result, error) {
 
 // inside is a contender's run: the milliseconds of a program inside.
 func (p *project) inside(u user, args ...string) func(context.Context) (float64, error) {
-	c := p.command(u, append([]string{"docker", "exec", p.container, "python3", "-c", inside}, args...)...)
+	return p.timesInside(p.command(u, append([]string{"docker", "exec", p.container, "python3", "-c", inside, "3"}, args...)...), 3)
+}
+
+// timesInside is inside for a command that prints so many times.
+func (p *project) timesInside(c command, n int) func(context.Context) (float64, error) {
 	return func(ctx context.Context) (float64, error) {
 		out, err := c.output(ctx)
 		if err != nil {
 			return 0, err
 		}
-		times, err := parseSeconds(out)
+		times, err := parseSeconds(out, n)
 		if err != nil {
 			return 0, err
 		}
@@ -89,7 +93,7 @@ func (p *project) inside(u user, args ...string) func(context.Context) (float64,
 }
 
 // parseSeconds reads what inside prints.
-func parseSeconds(out string) (times []float64, err error) {
+func parseSeconds(out string, n int) (times []float64, err error) {
 	for _, field := range strings.Fields(out) {
 		seconds, err := strconv.ParseFloat(field, 64)
 		if err != nil || seconds <= 0 {
@@ -97,8 +101,8 @@ func parseSeconds(out string) (times []float64, err error) {
 		}
 		times = append(times, seconds)
 	}
-	if len(times) != 3 {
-		return nil, fmt.Errorf("inside: %d times, not 3: %q", len(times), out)
+	if len(times) != n {
+		return nil, fmt.Errorf("inside: %d times, not %d: %q", len(times), n, out)
 	}
 	return times, nil
 }

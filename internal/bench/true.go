@@ -30,8 +30,9 @@ func (b *bench) measureTrue(ctx context.Context) ([]*result, error) {
 		title: "`true`", unit: "ms", variant: "state", rounds: b.pick(30, 8), base: "docker exec",
 		text: "`ID` is the container's. `docker toxrun` is what runs `docker-toxrun` as a plugin of docker's.",
 		promises: []promise{
-			{"warm `docker-toxrun exec -n true` to `docker exec ID true`", "docker-toxrun warm", "docker exec", 1},
+			{"warm `docker-toxrun exec -n true` to `docker exec ID true`", "docker-toxrun warm", "docker exec", 0.8},
 			{"warm `docker toxrun exec -n true` to `docker compose exec -T tests true`", "docker toxrun warm", "docker compose exec", 0.75},
+			{"standby `docker-toxrun exec -n true` to `docker exec ID true`", "docker-toxrun standby", "docker exec", 0.14},
 			{"standby `docker-toxrun -- ARG` to `docker exec ID true`", "docker-toxrun -- standby", "docker exec", 0.25},
 		},
 	}

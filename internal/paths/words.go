@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Words finds the paths in the words of a command line: those that name a file or a
@@ -38,7 +39,7 @@ func (w Words) Args(args []string) []string {
 }
 
 // shortOption is an option of one letter with its value behind it.
-var shortOption = regexp.MustCompile(`^-[a-zA-Z]/`)
+var shortOption = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^-[a-zA-Z]/`) })
 
 // word translates one word. value says that it stands behind an option.
 func (w Words) word(word string, value bool) string {
@@ -55,7 +56,7 @@ func (w Words) word(word string, value bool) string {
 	at := strings.IndexByte(word, '=') + 1
 	switch {
 	case at > 0 && !strings.ContainsAny(word[:at], "/ \t\n"):
-	case shortOption.MatchString(word):
+	case shortOption().MatchString(word):
 		at = 2
 	case strings.HasPrefix(word, "@"):
 		at = 1
@@ -69,7 +70,7 @@ func (w Words) word(word string, value bool) string {
 }
 
 // position is what may follow a file's name.
-var position = regexp.MustCompile(`::.*$|:[0-9]+(:[0-9]+)?:?$`)
+var position = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`::.*$|:[0-9]+(:[0-9]+)?:?$`) })
 
 // path translates a path with what may follow it; "" where it is none.
 func (w Words) path(text string, value bool) string {
@@ -79,7 +80,7 @@ func (w Words) path(text string, value bool) string {
 	if to := w.file(text); to != "" {
 		return to
 	}
-	if at := position.FindStringIndex(text); at != nil {
+	if at := position().FindStringIndex(text); at != nil {
 		if to := w.file(text[:at[0]]); to != "" {
 			return to + text[at[0]:]
 		}

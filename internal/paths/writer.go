@@ -273,7 +273,7 @@ type mode struct {
 	on  bool
 }
 
-var modeSequence = regexp.MustCompile(`\x1b\[\?([0-9;]+)([hl])`)
+var modeSequence = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\x1b\[\?([0-9;]+)([hl])`) })
 
 // modes are those that text sets, also where one began in what was passed before.
 func (w *Writer) modes(text []byte) (modes []mode) {
@@ -283,7 +283,7 @@ func (w *Writer) modes(text []byte) (modes []mode) {
 	const longest = 32 // of a sequence: many modes at once
 	before := w.before[max(0, len(w.before)-longest):]
 	all := slices.Concat(before, text)
-	for _, at := range modeSequence.FindAllSubmatchIndex(all, -1) {
+	for _, at := range modeSequence().FindAllSubmatchIndex(all, -1) {
 		end := at[1] - len(before)
 		if end <= 0 {
 			continue

@@ -1,0 +1,337 @@
+//go:build unix
+
+package execproxy_test
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/toxrun/docker-toxrun/execproxy"
+	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
+)
+
+// A school is a script whose runs teach, with modules below a site-packages.
+type school struct {
+	scripts
+	lesson execproxy.Lesson
+}
+
+func newSchool(t *testing.T, e enginetest.Target, modules map[string]string) *school {
+	s := &school{scripts: newScripts(t, e)}
+	for name, text := range modules {
+		s.Exec(t, "mkdir", "-p", path.Dir(path.Join(s.dir, "lib/site-packages", name)))
+		s.write(t, "lib/site-packages/"+name+".py", text)
+	}
+	return s
+}
+
+// command is a Cmd for the script that learns.
+func (s *school) command(args ...string) *execproxy.Cmd {
+	c := execproxy.Command(s.Client, s.Container, append([]string{s.dir + "/script"}, args...)...)
+	lesson := s.lesson
+	c.Learn, c.Sources, c.Dir = &lesson, []string{s.dir}, s.dir
+	c.Env = []string{"PYTHONPATH=" + s.dir + "/lib/site-packages", "PYTHONDONTWRITEBYTECODE=1"}
+	return c
+}
+
+// teach runs c, and returns the spare that comes after it, in which c2 runs.
+func (s *school) teach(t *testing.T, c, c2 *execproxy.Cmd) *execproxy.Cmd {
+	t.Helper()
+	interpreter(t, c)
+	run(t, c)
+	if !c.Spare.Woken {
+		t.Fatal("the run was none of the spare's")
+	}
+	s.lesson = execproxy.Lesson{Known: c.Spare.Known, Run: c.Spare.Token}
+	lesson := s.lesson
+	c2.Learn = &lesson
+	interpreter(t, c2)
+	if left := s.Exec(t, "sh", "-c", "ls /dev/shm | grep -c "+c.Spare.Token+" || true"); strings.TrimSpace(left) != "0" {
+		t.Error("the names that the run has left are still there")
+	}
+	s.lesson = execproxy.Lesson{Known: c2.Spare.Known}
+	return c2
+}
+
+// left are the modules that s has not imported, by their reason.
+func left(s *execproxy.Spare) map[string]string {
+	m := map[string]string{}
+	for word := range strings.FieldsSeq(s.Left()) {
+		name, why, _ := strings.Cut(word, "=")
+		m[name] = why
+	}
+	return m
+}
+
+// Each module is one that a run could tell from one that is imported now, with the reason
+// for which it is not imported beforehand; none: it is, and does then what it does.
+var traps = map[string]struct{ text, why string }{
+	"plain":            {"import json, fractions, logging\nclass C: pass", ""},
+	"warns":            {"import warnings; warnings.warn('careful', DeprecationWarning)", ""},
+	"warns_outside":    {"import warnings; warnings.warn('careful', DeprecationWarning, stacklevel=2)", "warns"},
+	"warns_inside":     {"import warnings\ndef f(): warnings.warn('old', FutureWarning, stacklevel=2)\nf()", ""},
+	"filters":          {"import warnings; warnings.filterwarnings('ignore', message='this'); warnings.simplefilter('always', UserWarning, append=True)", ""},
+	"no_filters":       {"import warnings; warnings.resetwarnings()", "warnings"},
+	"catches":          {"import warnings\nwith warnings.catch_warnings():\n    warnings.simplefilter('ignore')\n    import warns", ""},
+	"shows":            {"import warnings; warnings.showwarning = print", "warnings"},
+	"argv":             {"import sys; name = sys.argv[0]", "argv"},
+	"argv_list":        {"import sys; copy = list(sys.argv)", "argv"},
+	"clock":            {"import time; start = time.time()", "clock"},
+	"clock_inside":     {"import time\ndef f(): return time.monotonic()\nf()", "clock"},
+	"today":            {"import datetime; year = datetime.date.today().year", "clock"},
+	"cwd":              {"import os; cwd = os.getcwd()", ""},
+	"home":             {"import os; home = os.environ.get('HOME')", ""},
+	"changed":          {"import os; changed = os.environ.get('TOXRUN_CHANGED')", "environment"},
+	"variables":        {"import os; copy = dict(os.environ)", "environment"},
+	"sets":             {"import os; os.environ['SET'] = 'x'", "environment"},
+	"sets_for_now":     {"import os; os.environ['SET2'] = 'x'; import home; del os.environ['SET2']", ""},
+	"threads":          {"import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()", "threads"},
+	"socket_open":      {"import socket; s = socket.socket()", "opens"},
+	"socket_closed":    {"import socket; socket.socket(socket.AF_INET6 if 0 else socket.AF_INET).close()", ""},
+	"connects":         {"import socket\ns = socket.socket(socket.AF_UNIX)\ntry: s.connect('/no/such')\nexcept OSError: pass\ns.close()", "socket"},
+	"opens":            {"import os; f = os.open('/dev/null', 0)", "opens"},
+	"writes":           {"open('/dev/null', 'w').close()", "files"},
+	"makes":            {"import os\ntry: os.mkdir('/')\nexcept OSError: pass", "files"},
+	"proc":             {"open('/proc/self/stat').close()", "files"},
+	"projects":         {"import os; there = os.path.exists(os.path.join(os.path.dirname(__file__), '../../witness.py'))", "files"},
+	"data":             {"text = open(__file__ + '.txt').read()", ""},
+	"at_exit":          {"import atexit; atexit.register(print, 'at exit of a library')", ""},
+	"at_exit_late":     {"import atexit\ndef f(): atexit.register(print, 'late')\nf()", "atexit"},
+	"at_exit_kept":     {"from atexit import register\nregister(print, 'kept')", "atexit"},
+	"finalizes":        {"import weakref\nclass C: pass\nc = C()\nweakref.finalize(c, print, 'finalized')", ""},
+	"signals":          {"import signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN)", "signals"},
+	"locale_set":       {"import locale; locale.setlocale(locale.LC_ALL, 'C')", "locale"},
+	"seeds":            {"import random; random.seed(1)", "random"},
+	"own_random":       {"import random; random.Random(1)", ""},
+	"prints":           {"print('from a library')", "prints"},
+	"prints_bytes":     {"import os; os.write(2, b'x')", "prints"},
+	"path_first":       {"import sys; sys.path.insert(0, '/nowhere')", "path"},
+	"finder_last":      {"import sys\nclass F:\n    def find_spec(*_): pass\nsys.meta_path.append(F())", ""},
+	"finder_first":     {"import sys\nclass F:\n    def find_spec(*_): pass\nsys.meta_path.insert(0, F())", "finders"},
+	"hooks":            {"import sys\nsys.excepthook = lambda *e: sys.__excepthook__(*e)", "sys.excepthook"},
+	"recursion":        {"import sys; sys.setrecursionlimit(2000)", "interpreter"},
+	"collector":        {"import gc; gc.set_threshold(800)", "interpreter"},
+	"builtin":          {"import builtins; builtins.added = 1", "builtins"},
+	"precision":        {"import decimal; decimal.getcontext().prec = 7", "decimal"},
+	"runs":             {"import subprocess; subprocess.call('true')", "subprocess"},
+	"reads_stdin":      {"import sys; sys.stdin.isatty()", ""},
+	"lazy":             {"import sys\nclass M(type(sys)): pass\nsys.modules[__name__] = M(__name__)\nsys.modules[__name__].value = 1", ""},
+	"aliases":          {"import sys, plain; sys.modules['other_name'] = plain", ""},
+	"package/__init__": {"from . import one", ""},
+	"package/one":      {"value = 1", ""},
+	"package/two":      {"value = 2", ""},
+	"needs_clock":      {"import clock", "needs:clock"},
+	"tries":            {"try: import no_such_module\nexcept ImportError: pass\ntry: import broken\nexcept ValueError: pass", ""},
+	"broken":           {"import colorsys; raise ValueError", ""},
+	"terminal":         {"import os\ntry: os.get_terminal_size()\nexcept OSError: pass", "terminal"},
+}
+
+// lastly says what a run may see of all that.
+const lastly = `
+import sys, os, warnings, atexit
+print([n for n in sys.modules if n not in ('_locale', 'gc', '_decimal')][-20:], sys.path, sys.meta_path and len(sys.meta_path))
+print(warnings.filters[:4], warnings.filters[-2:], atexit._ncallbacks(), sorted(os.environ), __import__, atexit.register)
+import finalizes, package, lazy, decimal, signal
+print(hasattr(package, 'two'), lazy.value, type(lazy), decimal.getcontext().prec, signal.getsignal(signal.SIGUSR1), package.one.__spec__)
+import package.two
+print(hasattr(package, 'two'), other_name if 'other_name' in globals() else sys.modules['other_name'], 'colorsys' in sys.modules, 'broken' in sys.modules)
+`
+
+func TestLearnedModulesAreLikeAnyOther(t *testing.T) {
+	t.Parallel()
+	onePython(t, func(t *testing.T, e enginetest.Target) {
+		modules := map[string]string{}
+		var imports strings.Builder
+		for _, name := range slices.Sorted(maps.Keys(traps)) {
+			modules[name] = traps[name].text + "\n"
+			switch name {
+			case "package/__init__":
+				imports.WriteString("import package\n")
+			case "broken", "package/one", "package/two", "shows": // by others, or last
+			default:
+				fmt.Fprintf(&imports, "import %s\n", name)
+			}
+		}
+		s := newSchool(t, e, modules)
+		s.write(t, "lib/site-packages/data.py.txt", "data")
+		s.write(t, "script", "#!"+python+"\n"+s.notes("plain")+imports.String()+lastly)
+		command := func() *execproxy.Cmd {
+			c := s.command("arg")
+			c.Env = append(c.Env, "PYTHONWARNINGS=default", "TOXRUN_CHANGED=x")
+			return c
+		}
+		plain := run(t, command())
+		if plain.err != "<nil>" {
+			t.Fatalf("%+q", plain)
+		}
+		c := s.teach(t, command(), command())
+		compare(t, "learned", run(t, c), plain)
+		s.seen(t, "learned", "plain plain spare ")
+		why := left(c.Spare)
+		for name, trap := range traps {
+			name = strings.ReplaceAll(strings.TrimSuffix(name, "/__init__"), "/", ".")
+			if name != "broken" && name != "shows" && why[name] != trap.why {
+				t.Errorf("%s: left out for %q, want %q", name, why[name], trap.why)
+			}
+		}
+		// What is known need not be tried again.
+		again := interpreter(t, command())
+		compare(t, "again", run(t, again), plain)
+		if again.Spare.Modules != c.Spare.Modules {
+			t.Errorf("first %d modules, then %d", c.Spare.Modules, again.Spare.Modules)
+		}
+	})
+}
+
+// What a run may do with modules that it has not imported yet.
+var uses = map[string]string{
+	"nothing":     "print('plain' in sys.modules, 'package' in sys.modules, 'json' in sys.modules)",
+	"part":        "import package; print(hasattr(package, 'two'), [n for n in sys.modules if 'package' in n])",
+	"other order": "import package.two, other, package; print(package.one.value, other.two is package.two)",
+	"shadow":      "sys.path.insert(0, sys.argv[0] + '-mine'); import plain; print(plain)",
+	"shadow need": "sys.path.insert(0, sys.argv[0] + '-mine'); import user; print(user.plain)",
+	"appears":     "sys.path.insert(0, sys.argv[0] + '-mine'); import tries; print(tries.found)",
+	"directory":   "sys.path.insert(0, sys.argv[0] + '-empty'); import plain; print(plain)",
+	"none":        "sys.modules['plain'] = None\ntry: import user\nexcept ImportError as e: print(e)",
+	"replaced":    "sys.modules['plain'] = sys; import user; print(user.plain)",
+	"twice":       "import plain; del sys.modules['plain']; old = plain; import plain, user; print(plain is old, user.plain is plain)",
+	"reload":      "import importlib, plain; old = plain.C; importlib.reload(plain); print(old is plain.C)",
+	"by hand":     "import importlib.util as u; s = u.find_spec('plain'); m = u.module_from_spec(s); s.loader.exec_module(m); print(m, 'plain' in sys.modules, s); import plain; print(plain is m)",
+	"c by hand":   "import importlib.util as u; s = u.find_spec('_json'); m = u.module_from_spec(s); s.loader.exec_module(m); print(m, '_json' in sys.modules); import json; print(m.make_encoder)",
+	"lazily":      "import importlib.util as u\ns = u.find_spec('plain'); s.loader = u.LazyLoader(s.loader); m = u.module_from_spec(s); sys.modules['plain'] = m; s.loader.exec_module(m); print(m.C)",
+	"finder":      "class F:\n    def find_spec(self, name, path, target=None): print('asked for', name)\nsys.meta_path.insert(0, F())\nimport user",
+	"takes over":  "import importlib.util as u\nclass F:\n    def find_spec(self, name, path, target=None):\n        if name == 'plain': return u.spec_from_file_location(name, sys.argv[0] + '-mine/plain.py')\nsys.meta_path.insert(0, F())\nimport user; print(user.plain)",
+	"trace":       "seen = set()\nsys.settrace(lambda f, e, a: seen.add(f.f_code.co_filename))\nimport user\nsys.settrace(None)\nprint(sorted(seen))",
+	"errors":      "import warnings; warnings.simplefilter('error')\ntry: import warns\nexcept Warning as e: print('raised', e)\nprint('warns' in sys.modules)",
+	"caught":      "import warnings\nwith warnings.catch_warnings(record=True) as w:\n    warnings.simplefilter('always')\n    import warns, filters\nprint([str(x) for x in w], len(warnings.filters))",
+	"threads":     "import threading\nt = [threading.Thread(target=__import__, args=(n,)) for n in ('user', 'plain', 'package.two', 'other')]\n[x.start() for x in t]; [x.join() for x in t]\nimport user, plain, other; print(user.plain is plain, other.two.value)",
+	"fork":        "import os\np = os.fork()\nif p: print(os.waitpid(p, 0)[1])\nelse:\n    import user; print(user.plain); sys.stdout.flush()",
+	"logs":        "import plain, logging, time; print(time.time() - logging._startTime < 1 or time.time_ns() - logging._startTime < 10**9)",
+	"resources":   "import pkgutil, plain; print(pkgutil.get_data('package', 'one.py'), plain.__loader__.get_source('plain'), plain.__spec__.loader is plain.__loader__, plain.__file__)",
+	"fails":       "import user; raise ValueError(user)",
+	"exits":       "import at_exit, atexit; atexit.register(print, 'mine'); sys.exit(4)",
+}
+
+func TestRunOfOtherImports(t *testing.T) {
+	t.Parallel()
+	onePython(t, func(t *testing.T, e enginetest.Target) {
+		modules := map[string]string{
+			"user":  "import plain",
+			"other": "from package import two",
+			"tries": "try:\n    import found\nexcept ImportError: found = None",
+		}
+		for _, name := range []string{"plain", "warns", "filters", "at_exit", "package/__init__", "package/one", "package/two"} {
+			modules[name] = traps[name].text
+		}
+		s := newSchool(t, e, modules)
+		s.Exec(t, "mkdir", "-p", s.dir+"/script-mine", s.dir+"/script-empty/plain")
+		s.write(t, "script-mine/plain.py", "mine = True")
+		s.write(t, "script-mine/found.py", "")
+		all := "import user, other, plain, warns, filters, at_exit, tries, package.two, json, _json, decimal, logging"
+		s.write(t, "script", "#!"+python+"\nimport sys\nuses = "+fmt.Sprintf("{'all': %q, ", all)+strings.TrimPrefix(pythonDict(uses), "{")+"\nexec(uses[sys.argv[1]])\n")
+		s.teach(t, s.command("all"), s.command("all")).Spare.Close()
+		for name := range uses {
+			plain := run(t, s.command(name))
+			c := interpreter(t, s.command(name))
+			if c.Spare.Modules < 20 {
+				t.Fatalf("%d modules were learned: %s", c.Spare.Modules, c.Spare.Known)
+			}
+			compare(t, name, run(t, c), plain)
+			if !c.Spare.Woken {
+				t.Errorf("%s: it was started plainly", name)
+			}
+		}
+	})
+}
+
+// pythonDict is m in Python.
+func pythonDict(m map[string]string) string {
+	var b strings.Builder
+	b.WriteString("{")
+	for key, value := range m {
+		fmt.Fprintf(&b, "%q: %q, ", key, value)
+	}
+	return b.String() + "}"
+}
+
+// What has changed since a module was imported is imported anew, with all that needs it.
+func TestChangeAfterLearningIsSeen(t *testing.T) {
+	t.Parallel()
+	onePython(t, func(t *testing.T, e enginetest.Target) {
+		s := newSchool(t, e, map[string]string{
+			"low": "value = 1", "high": "import low\nvalue = low.value", "apart": "import data\nvalue = 1", "data": "text = open('/tmp/' + __file__.replace('/', '-')).read()",
+		})
+		data := "/tmp/" + strings.ReplaceAll(s.dir+"/lib/site-packages/data.py", "/", "-")
+		t.Cleanup(func() { s.Exec(t, "rm", "-f", data) })
+		s.Exec(t, "sh", "-c", "printf old >"+data)
+		s.write(t, "script", "#!"+python+"\nimport high, apart, low, data; print(high.value, high.low is low, apart.value, data.text)")
+		s.teach(t, s.command(), s.command()).Spare.Close()
+		for _, change := range []struct{ file, text string }{
+			{s.dir + "/lib/site-packages/low.py", "value = 2"},
+			{s.dir + "/low.py", "value = 3"},
+			{s.dir + "/script", "#!" + python + "\nimport high; print('new', high.value)"},
+			{s.dir + "/lib/site-packages/sitecustomize.py", "print('customized')"},
+			{data, "new"},
+		} {
+			c := spare(t, s.command())
+			s.Exec(t, "sh", "-c", `printf %s "$2" >"$1.new"; chmod 755 "$1.new"; mv "$1.new" "$1"`, "sh", change.file, change.text)
+			compare(t, change.file, run(t, c), run(t, s.command()))
+		}
+	})
+}
+
+// Whichever way a Python program is called.
+func TestFormsOfPythonPrograms(t *testing.T) {
+	t.Parallel()
+	onePython(t, func(t *testing.T, e enginetest.Target) {
+		s := newSchool(t, e, map[string]string{"plain": traps["plain"].text, "tool/__init__": "", "tool/__main__": "import plain" + everything + "\nprint(__spec__, __package__, __file__)\ndef f(): 1/0\nf()"})
+		s.write(t, "manage.py", "#!"+python+"\nimport plain"+everything+"\nraise ValueError('x')\n")
+		s.Exec(t, "mkdir", "-p", s.dir+"/package")
+		s.write(t, "package/__init__.py", "")
+		s.write(t, "package/__main__.py", "import plain\nprint(__name__, __spec__, sys.path) if 'sys' in globals() else print(__file__)")
+		for _, words := range []string{
+			python + " manage.py", python + " ./manage.py", python + " " + s.dir + "/manage.py", "./manage.py", s.dir + "/manage.py",
+			python + " -m tool", python + " -u -m tool", python + " -O -B manage.py", python + " -m package", python + " -m no_such_module", python + " no_such_file.py",
+			python + " -Wd -bb manage.py", python + " -c 1/0", python + " --version", python + " -m",
+		} {
+			s.lesson = execproxy.Lesson{}
+			command := func() *execproxy.Cmd {
+				c := s.command()
+				c.Args = append(strings.Fields(words), "arg", "-x")
+				c.Env = append(c.Env, "PATH=/usr/bin:/bin")
+				return c
+			}
+			plain := run(t, command())
+			first := spare(t, command())
+			compare(t, words+", first", run(t, first), plain)
+			second := command()
+			second.Learn = &execproxy.Lesson{Known: first.Spare.Known, Run: first.Spare.Token}
+			spare(t, second)
+			compare(t, words+", second", run(t, second), plain)
+			learns := !strings.Contains(words, "no_such") && !strings.Contains(words, "-c") && !strings.Contains(words, "--version") && words != python+" -m"
+			if !second.Spare.Woken || learns != (second.Spare.Modules > 0) {
+				t.Errorf("%s: %d modules, %q", words, second.Spare.Modules, second.Spare.Plain)
+			}
+		}
+	})
+}
+
+// A file that a run has left and nobody has asked for goes with a later spare.
+func TestWhatNobodyAskedForIsRemoved(t *testing.T) {
+	t.Parallel()
+	onePython(t, func(t *testing.T, e enginetest.Target) {
+		s := newSchool(t, e, nil)
+		s.write(t, "script", "#!"+python+"\n")
+		file := "/dev/shm/toxrun-" + path.Base(s.dir)
+		s.Exec(t, "touch", "-d", "2020-01-01", file)
+		t.Cleanup(func() { s.Exec(t, "rm", "-f", file) })
+		interpreter(t, s.command()).Spare.Close()
+		if there := s.Exec(t, "sh", "-c", "ls "+file+" 2>/dev/null || true"); there != "" {
+			t.Error("it is there still")
+		}
+	})
+}

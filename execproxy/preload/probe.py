@@ -1,0 +1,257 @@
+# probe imports what a run has imported, in a process of its own, and tells which of it
+# can be imported beforehand: what a later run can't tell from an import of its own. It
+# looks on with all that Python has for that, and its process ends.
+
+CALLS = {
+    "time": {"clock": "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns"
+             " thread_time thread_time_ns clock_gettime clock_gettime_ns localtime gmtime ctime asctime"},
+    "_signal": {"signals": "signal set_wakeup_fd setitimer alarm siginterrupt pthread_sigmask"},
+    "faulthandler": {"signals": "enable register dump_traceback_later"},
+    "sys": {"interpreter": "settrace setprofile setrecursionlimit setswitchinterval setdlopenflags setcheckinterval addaudithook"
+            " set_int_max_str_digits set_asyncgen_hooks set_coroutine_origin_tracking_depth"},
+    "gc": {"interpreter": "disable enable freeze set_threshold set_debug"},
+    "_locale": {"locale": "setlocale textdomain bindtextdomain"},
+    "_codecs": {"codecs": "register register_error"},
+    "_thread": {"threads": "start_new_thread start_new start_joinable_thread"},
+    "_socket": {"network": "gethostname getaddrinfo gethostbyname gethostbyaddr setdefaulttimeout"},
+    "_posixsubprocess": {"processes": "fork_exec"},
+    "posix": {
+        "processes": "fork forkpty posix_spawn posix_spawnp execv execve system kill nice setsid setpgid sched_setaffinity",
+        "environment": "putenv unsetenv", "directory": "umask chdir fchdir",
+        "terminal": "get_terminal_size",
+        "files": "mkdir unlink remove rename replace rmdir symlink link chmod chown utime truncate mkfifo dup2 stat lstat access",
+    },
+}
+CALLS = {(module, name): why for module, kinds in CALLS.items() for why, names in kinds.items() for name in names.split()}
+CLOCKS = {"now", "today", "utcnow"}
+
+HOOKS = (
+    "sys.excepthook sys.displayhook sys.unraisablehook sys.breakpointhook sys.stdin sys.stdout sys.stderr"
+    " sys.dont_write_bytecode sys.tracebacklimit sys.pycache_prefix threading.excepthook"
+).split()
+
+# Paths that Python's own functions are asked for; what these call is not looked at.
+ASKED = {"exists": "path", "lexists": "path", "isfile": "path", "isdir": "s", "getmtime": "filename", "getsize": "filename"}
+
+MEMORY = 256 << 20  # bytes, of the whole interpreter; more is not imported beforehand
+PROBE_TIME = 20  # seconds
+
+
+class Probe(Stash):
+    def __init__(self, refusal, began, sources):
+        Stash.__init__(self, refusal, began)
+        self.sources = sources
+        self.reads = {}  # names that have read a file, by the file
+        self.own = globals()
+        self.printed = 0
+
+    def enter(self, name, spec):
+        kept = Stash.enter(self, name, spec)
+        kept.before = self.look()
+        return kept
+
+    def leave(self, kept):
+        now = self.look()
+        for what, then in kept.before.items():
+            if then is not None and now[what] != then:
+                self.unfit(what)
+        Stash.leave(self, kept)
+
+    def look(self):
+        """What an import should leave as it is."""
+        for stream in sys.stdout, sys.stderr:
+            stream.flush()
+        free = os.dup(0)
+        os.close(free)
+        context = of("decimal", "getcontext")
+        seen = {
+            "prints": os.fstat(1).st_size,
+            "opens": free,
+            "threads": os.stat("/proc/self/task").st_nlink,
+            "interpreter": (sys.getrecursionlimit(), self.collector.isenabled(), self.collector.get_threshold()),
+            "decimal": context and repr(context()),
+            "environment": self.environ.plain(),
+            "builtins": dict(vars(sys.modules["builtins"])),
+            "path": (list(sys.path), list(sys.path_hooks)),
+            "signals": [_signal.getsignal(n) for n in range(1, _signal.NSIG)],
+            "locale": self.locale.setlocale(self.locale.LC_ALL),
+            "warnings": self.warnings is None or (self.warnings._showwarnmsg, self.warnings.showwarning) == (self.warned, self.shows[0]),
+            "modules": len(self.base) == sum(n in sys.modules for n in self.base),
+            "numbers": 5e-324 * len("x") > 0,
+        }
+        for name in HOOKS:
+            seen[name] = of(*name.split("."))
+        return seen
+
+    def call(self, frame, event, arg):
+        """Is told of each call (sys.setprofile)."""
+        if event == "c_call":
+            why = CALLS.get((arg.__module__, arg.__name__))
+            if why is None:
+                if arg.__name__ in CLOCKS and isinstance(arg.__self__, type) and arg.__self__.__module__ == "datetime":
+                    why = "clock"
+                elif arg.__name__ == "seed" and self.is_shared(arg.__self__):
+                    why = "random"
+                elif arg.__name__ == "read" and arg.__self__ is sys.stdin:
+                    why = "reads"
+            if why is not None and not self.is_overseen(frame, arg.__name__):
+                self.unfit(why)
+        elif event == "call" and frame.f_code.co_name in ASKED and frame.f_globals.get("__name__") in ("genericpath", "posixpath"):
+            self.read(frame.f_locals.get(ASKED[frame.f_code.co_name]))
+
+    def is_shared(self, generator):
+        random = sys.modules.get("random")
+        return generator is getattr(random, "_inst", None) or type(generator).__module__.startswith("numpy.random") and (
+            generator is getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
+        )
+
+    def is_overseen(self, frame, name):
+        """Whether the call is importlib's, ours, or that of a function whose arguments are known."""
+        space = frame.f_globals
+        if space is self.own or frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        if name in ("putenv", "unsetenv"):
+            return space.get("__name__") == "os"
+        return name in ("stat", "lstat") and space.get("__name__") in ("genericpath", "posixpath", "importlib._bootstrap_external")
+
+    def audit(self, event, args):
+        """Is told what Python itself is told (sys.addaudithook)."""
+        if not self.importing or self.top() is None:
+            return
+        if event == "open":
+            if not self.is_overseen(sys._getframe(1), event):
+                path, mode, flags = args
+                if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                    self.unfit("files")
+                else:
+                    self.read(path)
+        elif event in ("os.listdir", "os.scandir"):
+            if not self.is_overseen(sys._getframe(1), event):
+                self.read(args[0])
+        elif event in ("socket.connect", "socket.sendto", "socket.sendmsg") or event in ("subprocess.Popen", "os.system"):
+            self.unfit(event.partition(".")[0])
+
+    def read(self, path):
+        """Takes in that the import looks at a file, which then should stay the same."""
+        try:
+            path = os.path.abspath(os.fsdecode(path))
+        except (TypeError, ValueError):
+            return self.unfit("files")
+        if path in ("/dev/null", "/dev/urandom", "/dev/random"):
+            return
+        top = self.top()
+        own = path.startswith(self.sources) and not is_installed(path)
+        if own or path.startswith(("/proc/", "/sys/", "/dev/")) or any(c.isspace() for c in path):
+            self.unfit("files")
+        elif top is not None and path != top.file:
+            self.reads.setdefault(path, set()).add(top.name)
+
+    def run(self, names):
+        """Imports names and returns the verdict: those that are fit, why others are not, and the files that were read."""
+        began = time.time()
+        self.collector, self.locale = __import__("gc"), __import__("_locale")
+        arguments = sys.argv
+        sys.argv = Noticed(arguments)
+        sys.argv.told = self.unfit
+        self.environ = os.environ._data = NoticedVariables(os.environ._data)
+        self.environ.told = self.unfit
+        self.begin()
+        if hasattr(sys, "addaudithook"):
+            sys.addaudithook(self.audit)
+        sys.setprofile(self.call)
+        for name in names:
+            if name in self.known:
+                continue
+            if time.time() - began > PROBE_TIME:
+                self.reasons[name] = "time"
+            elif resident() > MEMORY:
+                self.reasons[name] = "memory"
+            else:
+                self.bring(name)
+        sys.setprofile(None)
+        for holder in self.collector.get_referrers(self.atexit.register):
+            if isinstance(holder, dict) and holder.get("__name__", "atexit") != "atexit" and holder["__name__"] in self.kept:
+                self.reasons[holder["__name__"]] = "atexit"
+        sys.argv = arguments
+        self.spread()
+        fit = [n for n in names if n not in self.reasons and n in sys.modules]
+        return fit, self.reasons, self.read_by_fit()
+
+    def read_by_fit(self):
+        """The files that imports look at which are fit; a directory for many of them."""
+        files = {}
+        for file, by in self.reads.items():
+            if any(name not in self.reasons for name in by):
+                files.setdefault(os.path.dirname(file), []).append(file)
+        return [f for d, names in files.items() for f in (names if len(names) < 8 else [d])]
+
+
+class Noticed(list):
+    """Tells when somebody looks at it."""
+
+
+class NoticedVariables(dict):
+    """Tells when somebody looks at what differs from run to run."""
+
+    def __getitem__(self, key):
+        if key.startswith(b"TOXRUN_C"):
+            self.told("environment")
+        return dict.__getitem__(self, key)
+
+    def plain(self):
+        return {key: dict.__getitem__(self, key) for key in dict.__iter__(self)}
+
+
+def notice(cls, names, why):
+    def noticed(name):
+        does = getattr(cls.__mro__[1], name)
+
+        def method(self, *args):
+            self.told(why)
+            return does(self, *args)
+
+        return method
+
+    for name in names.split():
+        setattr(cls, name, noticed(name))
+
+
+notice(Noticed, "__getitem__ __iter__ __len__ __contains__ __eq__ __add__ __repr__ __setitem__ __delitem__ append extend insert pop remove index copy", "argv")
+notice(NoticedVariables, "__iter__ __len__ keys items values copy", "environment")
+
+
+def of(module, name):
+    return getattr(sys.modules.get(module), name, None)
+
+
+def resident():
+    """The memory of this process, in bytes."""
+    try:
+        with open("/proc/self/statm", "rb") as f:
+            return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+    except OSError:
+        return 0
+
+
+def probe(refusal, began, sources, names):
+    """Has a child try names; returns its verdict, None if it has not come to one."""
+    ours, childs = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(childs)
+        with open(ours, "rb") as f:
+            answer = f.read()
+        os.waitpid(pid, 0)
+        return sys.modules["marshal"].loads(answer) if answer else None
+    try:
+        _signal.alarm(PROBE_TIME + 5)
+        os.close(ours)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        out = os.memfd_create("out") if hasattr(os, "memfd_create") else os.open("/dev/shm", os.O_TMPFILE | os.O_RDWR)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        answer = sys.modules["marshal"].dumps(Probe(refusal, began, sources).run(names))
+        while answer:
+            answer = answer[os.write(childs, answer):]
+    finally:
+        os._exit(0)
