@@ -217,10 +217,11 @@ ready() {
 		case $was in
 		ready*) [ "$state" != "$was" ] || return 0 ;;
 		esac
+		[ "$state" != ' ' ] || [ "$i" -lt 6 ] || break # there is no keeper
 		was=$state
 		sleep 0.5
 	done
-	say "$name: after a minute the keeper says: $state"
+	say "$name: nothing waits: ${state% *}"
 }
 
 # run AS OPTION... runs the suite $name; $out/AS.* is what came of it. toxrun itself is
