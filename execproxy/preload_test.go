@@ -522,19 +522,29 @@ func TestPreloadedToolsAreLikeAnyOther(t *testing.T) {
 		{"pytest", []string{"pytest", "--version"}, "<nil>"},
 		{"pytest", []string{"pytest", "-p", "no:cacheprovider", "-v"}, "exit status 1"},
 		{"pytest", []string{"pytest", "--no-such-option"}, "exit status 4"},
+		{"pytest", []string{"python3", "-m", "pytest", "-p", "no:cacheprovider", "-W", "error"}, "exit status 1"},
 	} {
-		outcome := func(prepare bool) outcome {
+		command := func() *execproxy.Cmd {
 			c := execproxy.Command(e.Client, e.Container, test.args...)
-			c.Preload, c.Dir, c.Env, c.Sources = []string{test.preload}, s.dir, []string{"PYTHONUNBUFFERED=1", "PYTHONHASHSEED=1"}, []string{s.dir}
-			if prepare {
-				interpreter(t, c)
-			}
+			c.Dir, c.Env, c.Sources = s.dir, []string{"PYTHONUNBUFFERED=1", "PYTHONHASHSEED=1"}, []string{s.dir}
+			return c
+		}
+		outcome := func(c *execproxy.Cmd) outcome {
 			o := run(t, c)
 			o.stdout, o.stderr = took.ReplaceAllString(o.stdout, "TIME"), took.ReplaceAllString(o.stderr, "TIME")
 			return o
 		}
-		what, plain := strings.Join(test.args, " "), outcome(false)
-		if compare(t, what, outcome(true), plain); !regexp.MustCompile("^" + test.status + "$").MatchString(plain.err) {
+		named, first, second := command(), command(), command()
+		named.Preload, first.Learn = []string{test.preload}, new(execproxy.Lesson)
+		what, plain := strings.Join(test.args, " "), outcome(command())
+		compare(t, what+", named", outcome(interpreter(t, named)), plain)
+		compare(t, what+", first", outcome(interpreter(t, first)), plain)
+		second.Learn = &execproxy.Lesson{Known: first.Spare.Known, Run: first.Spare.Token}
+		if interpreter(t, second); second.Spare.Modules == 0 {
+			t.Errorf("%s: nothing was learned: %s", what, second.Spare.Known)
+		}
+		compare(t, what+", learned", outcome(second), plain)
+		if !regexp.MustCompile("^" + test.status + "$").MatchString(plain.err) {
 			t.Errorf("%s: %+q", what, plain)
 		}
 	}
