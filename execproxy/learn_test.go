@@ -83,7 +83,7 @@ var traps = map[string]struct{ text, why string }{
 	"clock":            {"import time; start = time.time()", "clock"},
 	"clock_inside":     {"import time\ndef f(): return time.monotonic()\nf()", "clock"},
 	"today":            {"import datetime; year = datetime.date.today().year", "clock"},
-	"cwd":              {"import os; cwd = os.getcwd()", ""},
+	"cwd":              {"import os; cwd = os.getcwd()", "directory"},
 	"home":             {"import os; home = os.environ.get('HOME')", ""},
 	"changed":          {"import os; changed = os.environ.get('TOXRUN_CHANGED')", "environment"},
 	"variables":        {"import os; copy = dict(os.environ)", "environment"},
@@ -118,9 +118,20 @@ var traps = map[string]struct{ text, why string }{
 	"builtin":          {"import builtins; builtins.added = 1", "builtins"},
 	"precision":        {"import decimal; decimal.getcontext().prec = 7", "decimal"},
 	"runs":             {"import subprocess; subprocess.call('true')", "subprocess"},
-	"reads_stdin":      {"import sys; sys.stdin.isatty()", ""},
+	"reads_stdin":      {"import sys; sys.stdin.isatty()", "streams"},
 	"lazy":             {"import sys\nclass M(type(sys)): pass\nsys.modules[__name__] = M(__name__)\nsys.modules[__name__].value = 1", ""},
 	"aliases":          {"import sys, plain; sys.modules['other_name'] = plain", ""},
+	"streams":          {"import sys\nout = sys.stdout\ndef f(to=sys.stderr): pass\nclass C:\n    def __init__(self): self.to = sys.stderr\nc = C()", ""},
+	"streams_closed":   {"import sys\ndef f(to):\n    return lambda: to\ng = f(sys.stdout)", "streams"},
+	"logs":             {"import logging; log = logging.getLogger('a.b.c'); log.addHandler(logging.NullHandler())", ""},
+	"logs_root":        {"import logging; logging.getLogger().setLevel(5)", "logging"},
+	"registry":         {"plugins = []\ndef hook(): pass", ""},
+	"registers":        {"import registry; registry.plugins.append(1)", "changes:registry"},
+	"registers_far":    {"import user_of_registry; user_of_registry.add(2)", "changes:registry"},
+	"user_of_registry": {"import registry\ndef add(x): registry.plugins.append(x)", ""},
+	"patches":          {"import registry; registry.hook = print", "changes:registry"},
+	"adapters":         {"import sqlite3; sqlite3.register_adapter(complex, str)", "registers"},
+	"line_editing":     {"try: import readline\nexcept ImportError: from sys import argv; argv[0]", "needs:readline"},
 	"package/__init__": {"from . import one", ""},
 	"package/one":      {"value = 1", ""},
 	"package/two":      {"value = 2", ""},
@@ -151,7 +162,7 @@ func TestLearnedModulesAreLikeAnyOther(t *testing.T) {
 			switch name {
 			case "package/__init__":
 				imports.WriteString("import package\n")
-			case "broken", "package/one", "package/two", "shows": // by others, or last
+			case "broken", "package/one", "package/two", "shows", "user_of_registry": // by others, or last
 			default:
 				fmt.Fprintf(&imports, "import %s\n", name)
 			}
@@ -215,6 +226,16 @@ var uses = map[string]string{
 	"fork":        "import os\np = os.fork()\nif p: print(os.waitpid(p, 0)[1])\nelse:\n    import user; print(user.plain); sys.stdout.flush()",
 	"logs":        "import plain, logging, time; print(time.time() - logging._startTime < 1 or time.time_ns() - logging._startTime < 10**9)",
 	"resources":   "import pkgutil, plain; print(pkgutil.get_data('package', 'one.py'), plain.__loader__.get_source('plain'), plain.__spec__.loader is plain.__loader__, plain.__file__)",
+	"variables":   "import os; os.environ['MODE'] = 'fast'; import by_mode; print(by_mode.mode)",
+	"no variable": "import by_mode; print(by_mode.mode)",
+	"stream":      "import io; old = sys.stdout; sys.stdout = sys.stderr = io.StringIO(); import streams, plain; print(streams.out is sys.stdout, streams.f.__defaults__[0] is sys.stderr, streams.c.to is sys.stderr, file=old)",
+	"loggers":     "import logging; print(list(logging.root.manager.loggerDict)); l = logging.getLogger('a'); import logs; print(list(logging.root.manager.loggerDict), logs.log.parent, logs.log.handlers)",
+	"own logger":  "import logging; l = logging.getLogger('a.b.c'); import logs; print(logs.log is l, l.handlers)",
+	"no import":   "import builtins\nreal = builtins.__import__\ndef fake(name, *a, **k):\n    if name == 'plain': raise ImportError(name)\n    return real(name, *a, **k)\nbuiltins.__import__ = fake\ntry: import user\nexcept ImportError as e: print('no', e)",
+	"blocks":      "class F:\n    def find_spec(self, name, path, target=None):\n        if name == 'found': raise ModuleNotFoundError(name)\nsys.meta_path.insert(0, F())\nimport tries; print(tries.found)",
+	"specs":       "import importlib.util as u; print(u.find_spec('math'), u.find_spec('plain').loader.__dict__.keys())",
+	"odd modules": "class M:\n    def __getattr__(self, name): return {}[name]\nsys.modules['odd'] = M()\nimport os; os.open = None",
+	"stdin":       "print(sys.stdin, sys.stdin.seekable(), sys.stdin.read(), sys.stdin.buffer.raw.name)",
 	"fails":       "import user; raise ValueError(user)",
 	"exits":       "import at_exit, atexit; atexit.register(print, 'mine'); sys.exit(4)",
 }
@@ -223,19 +244,20 @@ func TestRunOfOtherImports(t *testing.T) {
 	t.Parallel()
 	onePython(t, func(t *testing.T, e enginetest.Target) {
 		modules := map[string]string{
-			"user":  "import plain",
-			"other": "from package import two",
-			"tries": "try:\n    import found\nexcept ImportError: found = None",
+			"user":    "import plain",
+			"other":   "from package import two",
+			"by_mode": "import os\nmode = os.environ.get('MODE')",
+			"tries":   "try:\n    import found\nexcept ImportError: found = None",
 		}
 		modules["space/inner"] = "value = 3"
-		for _, name := range []string{"plain", "warns", "filters", "at_exit", "package/__init__", "package/one", "package/two"} {
+		for _, name := range []string{"plain", "streams", "logs", "warns", "filters", "at_exit", "package/__init__", "package/one", "package/two"} {
 			modules[name] = traps[name].text
 		}
 		s := newSchool(t, e, modules)
 		s.Exec(t, "mkdir", "-p", s.dir+"/script-mine", s.dir+"/script-empty/plain")
 		s.write(t, "script-mine/plain.py", "mine = True")
 		s.write(t, "script-mine/found.py", "")
-		all := "import user, other, plain, warns, filters, at_exit, tries, package.two, space.inner, json, _json, decimal, logging"
+		all := "import user, other, plain, warns, filters, at_exit, tries, package.two, space.inner, by_mode, streams, logs, json, _json, decimal, logging"
 		s.write(t, "script", "#!"+python+"\nimport sys\nuses = "+fmt.Sprintf("{'all': %q, ", all)+strings.TrimPrefix(pythonDict(uses), "{")+"\nexec(uses[sys.argv[1]])\n")
 		s.teach(t, s.command("all"), s.command("all")).Spare.Close()
 		for name := range uses {
@@ -278,6 +300,8 @@ func TestChangeAfterLearningIsSeen(t *testing.T) {
 			{s.dir + "/lib/site-packages/low.py", "value = 2"},
 			{s.dir + "/low.py", "value = 3"},
 			{s.dir + "/script", "#!" + python + "\nimport high; print('new', high.value)"},
+			{s.dir + "/script", "#!" + python + "\nprint('not closed'"},
+			{s.dir + "/script", "#!" + python + "\nimport high; print('newer', high.value)"},
 			{s.dir + "/lib/site-packages/sitecustomize.py", "print('customized')"},
 			{data, "new"},
 		} {

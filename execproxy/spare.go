@@ -56,7 +56,7 @@ type Spare struct {
 // waitScript says that it is there, waits, and becomes what it is told. Its
 // variables have names that no command is likely to have been given. Its first line is
 // read already.
-const waitScript = `printf %s "$` + tokenVariable + `"
+const waitScript = wakeScript + `printf %s "$` + tokenVariable + `"
 printf '%s%s\n' "$` + tokenVariable + `" "${_toxrun_r:+~$_toxrun_r}" >&2
 IFS= read -r _toxrun_c && eval "$_toxrun_c"`
 
@@ -66,7 +66,7 @@ IFS= read -r _toxrun_c && eval "$_toxrun_c"`
 // with empty lines: for 25 seconds, by the terminal's own timer, where 255 tenths are the most
 // there is, and by the shell's where read has a -t: busybox waits elsewhere than in the
 // terminal.
-const waitTTYScript = `if _toxrun_s=$(stty -g 2>/dev/null) && stty raw -echo min 0 time 250 2>/dev/null; then
+const waitTTYScript = wakeScript + `if _toxrun_s=$(stty -g 2>/dev/null) && stty raw -echo min 0 time 250 2>/dev/null; then
 	printf '%s%s%s\n' "$` + tokenVariable + `" "$` + tokenVariable + `" "${_toxrun_r:+~$_toxrun_r}"
 	(read -r -t 1 _toxrun_c) </dev/null 2>/dev/null
 	case $? in 1) _toxrun_t='-t 25' ;; *) _toxrun_t= ;; esac
@@ -75,6 +75,33 @@ const waitTTYScript = `if _toxrun_s=$(stty -g 2>/dev/null) && stty raw -echo min
 else
 	printf '%sno stty\n' "$` + tokenVariable + `"
 fi`
+
+// wakeScript has what a spare is told by one word: a shell reads its line byte by byte,
+// and 370 of them took it 0.8 ms more than 35 (measured). _toxrun_a goes to a directory, by
+// its name: the one that the shell stands in may have been removed since, and another one be
+// there. Variables that the shell adds of its own are not for the command.
+//
+// _toxrun_b says that the command begins. A program that is not there ends the spare before;
+// started plainly it gets the error that it always gets. A script without #! is the
+// exception: the shell runs it, the Engine would not.
+const wakeScript = `_toxrun_a() {
+	cd "$1" 2>/dev/null || exit
+	unset PWD OLDPWD SHLVL
+	export ` + tokenVariable + `
+}
+_toxrun_b() {
+	case $1 in
+	*/*) [ -f "$1" ] && [ -x "$1" ] || exit ;;
+	*)
+		_toxrun_p= IFS=:
+		for _toxrun_d in $PATH; do [ -f "$_toxrun_d/$1" ] && [ -x "$_toxrun_d/$1" ] && _toxrun_p=1 && break; done
+		unset IFS
+		[ $_toxrun_p ] || exit
+		;;
+	esac
+	printf %s "$` + tokenVariable + `" >&2
+}
+`
 
 // firstLine reads the line that tells an exec that its connection can be used.
 const firstLine = `_toxrun_n='
@@ -212,14 +239,11 @@ func (s *Spare) wakes(c *Cmd) (line string, ok bool) {
 	if c.TTY {
 		b.WriteString(`stty "$_toxrun_s" 2>/dev/null || exit; `)
 	}
-	// By its name: the one that the shell stands in may have been removed since, and
-	// another one be there.
 	dir := `"$PWD"`
 	if c.Dir != "" {
 		dir = quote(c.Dir)
 	}
-	// Those that the shell adds of its own are not for the command.
-	b.WriteString("cd " + dir + " 2>/dev/null || exit; unset PWD OLDPWD SHLVL; export " + tokenVariable + "; ")
+	b.WriteString("_toxrun_a " + dir + "; ")
 	for _, assignment := range c.Env {
 		key, value, assigned := strings.Cut(assignment, "=")
 		switch {
@@ -231,16 +255,7 @@ func (s *Spare) wakes(c *Cmd) (line string, ok bool) {
 			b.WriteString("unset " + key + "; ")
 		}
 	}
-	// A program that is not there ends the spare before the command has begun;
-	// started plainly it gets the error that it always gets. A script without #! is
-	// the exception: the shell runs it, the Engine would not.
-	if strings.Contains(program, "/") {
-		b.WriteString("[ -f " + quote(program) + " ] && [ -x " + quote(program) + " ] || exit; ")
-	} else {
-		file := `"$_toxrun_d"/` + quote(program)
-		b.WriteString("_toxrun_p=; IFS=:; for _toxrun_d in $PATH; do [ -f " + file + " ] && [ -x " + file + " ] && _toxrun_p=1 && break; done; unset IFS; [ $_toxrun_p ] || exit; ")
-	}
-	b.WriteString(`printf %s "$` + tokenVariable + `" >&2; exec`)
+	b.WriteString("_toxrun_b " + quote(program) + "; exec")
 	for _, arg := range c.Args {
 		b.WriteString(" " + quote(arg))
 	}

@@ -126,12 +126,12 @@ class Program:
         self.file = find(os.fsencode(self.words[0]), os.environb) or refuse(self.words[0] + ": not found")
         # Older ones tell nobody which files are opened (sys.addaudithook).
         self.auto, self.teaches = mode == "auto", mode == "auto" and sys.version_info >= (3, 8)
-        self.watchers, self.barred = watchers, set()
+        self.watchers, self.barred, self.stash, self.user = watchers, set(), None, os.geteuid()
         self.sources = tuple(os.path.join(os.path.realpath(s), "") for s in sources)
         self.make_main()
         if sys.version_info >= (3, 13):
             sys.modules.pop("linecache", None)  # which is imported for -c alone
-        self.files = {file: state(file) for file in module_files()}
+        self.files = {file: state(file) for file in list(module_files()) + ["/etc/localtime"]}
         self.path = {entry: (state(entry), listing(entry)) for entry in sys.path}
         self.stash = Stash(self.refusal, self.began - TICK)
         self.settings = settings(os.getcwd())
@@ -247,6 +247,8 @@ class Program:
                 return None
             return compile(source, self.script, "exec", dont_inherit=True)
         except Exception as e:
+            if self.stash is not None:
+                return None  # the run tells
             refuse("%s: %s: %s" % (self.name, type(e).__name__, e))
 
     def set_arguments(self, args):
@@ -302,6 +304,7 @@ class Program:
                 null = os.open(os.devnull, os.O_RDONLY)
                 os.dup2(null, 0)
                 os.close(null)
+                self.renew_stdin()
             os.chdir(cwd or self.cwd)
             file = find(argv[0], env)
             words = [os.fsencode(w) for w in self.words]
@@ -325,6 +328,19 @@ class Program:
             _signal.signal(_signal.SIGINT, self.on_interrupt)
         return code
 
+    def renew_stdin(self):
+        """Makes sys.stdin anew, for another file; as Python does it (create_stdio)."""
+        old = sys.stdin
+        if old is None or old is not sys.__stdin__:
+            return
+        io = sys.modules["io"]
+        buffer = io.open(0, "rb", closefd=False)
+        buffer.raw.name = old.name
+        sys.stdin = sys.__stdin__ = io.TextIOWrapper(buffer, old.encoding, old.errors, "\n")
+        sys.stdin.mode = "r"
+        if self.stash.streams:
+            self.stash.streams[0] = old  # what holds it gets the new one
+
     def settle(self, env):
         """Sets anew what modules remember of the start of the process."""
         for name in b"TOXRUN_CHANGED", b"TOXRUN_CLIENT":
@@ -346,7 +362,7 @@ class Program:
 
     def __exit__(self, kind, value, traceback):
         """Takes our frames off the traceback that is about to be printed."""
-        if self.teaches and os.getpid() == self.pid:
+        if self.teaches and getpid() == self.pid:
             self.teach()
         if kind is None or issubclass(kind, SystemExit):
             return
@@ -367,23 +383,29 @@ class Program:
         sys.excepthook = unseen
 
     def teach(self):
-        """Leaves the names of what was imported for the next spare."""
+        """Leaves the names of what was imported for the next spare. The run may have left
+        anything behind in the modules that this uses, or be another user by now."""
         names, own = [], {}
-        for name, mark in self.stash.requests.items():
-            spec = getattr(sys.modules.get(name), "__spec__", None)
-            if not getattr(spec, "has_location", False):
-                continue
-            if not is_installed(spec.origin):
-                own["*" + name.partition(".")[0]] = None
-            elif isinstance(spec.loader, (external.SourceFileLoader, external.ExtensionFileLoader)):
-                names.append(mark + name)
-        names += own
         try:
-            fd = os.open(LEFT + os.fsdecode(TOKEN), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            os.write(fd, " ".join(names).encode("utf-8", "replace"))
-            os.close(fd)
-        except OSError:
+            if geteuid() != self.user:
+                return
+            for name, mark in self.stash.requests.items():
+                module = sys.modules.get(name)
+                spec = variables(module).get("__spec__") if isinstance(module, type(sys)) else None
+                if type(spec) is not bootstrap.ModuleSpec or not spec.has_location:
+                    continue
+                if not is_installed(spec.origin):
+                    own["*" + name.partition(".")[0]] = None
+                elif type(spec.loader) in (external.SourceFileLoader, external.ExtensionFileLoader):
+                    names.append(mark + name)
+            fd = open_file(LEFT + TOKEN.decode(), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            write_file(fd, " ".join(names + list(own)).encode("utf-8", "replace"))
+            close_file(fd)
+        except BaseException:
             pass  # then nothing was learned
 
+
+# As they are before the run.
+geteuid, getpid, open_file, write_file, close_file = os.geteuid, os.getpid, os.open, os.write, os.close
 
 program = Program(*sys.argv[2:])

@@ -14,10 +14,11 @@ CALLS = {
     "_codecs": {"codecs": "register register_error"},
     "_thread": {"threads": "start_new_thread start_new start_joinable_thread"},
     "_socket": {"network": "gethostname getaddrinfo gethostbyname gethostbyaddr setdefaulttimeout"},
+    "_sqlite3": {"registers": "register_adapter register_converter enable_callback_tracebacks"},
     "_posixsubprocess": {"processes": "fork_exec"},
     "posix": {
         "processes": "fork forkpty posix_spawn posix_spawnp execv execve system kill nice setsid setpgid sched_setaffinity",
-        "environment": "putenv unsetenv", "directory": "umask chdir fchdir",
+        "environment": "putenv unsetenv", "directory": "umask chdir fchdir getcwd getcwdb", "forks": "register_at_fork",
         "terminal": "get_terminal_size",
         "files": "mkdir unlink remove rename replace rmdir symlink link chmod chown utime truncate mkfifo dup2 stat lstat access",
     },
@@ -27,7 +28,7 @@ CLOCKS = {"now", "today", "utcnow"}
 
 HOOKS = (
     "sys.excepthook sys.displayhook sys.unraisablehook sys.breakpointhook sys.stdin sys.stdout sys.stderr"
-    " sys.dont_write_bytecode sys.tracebacklimit sys.pycache_prefix threading.excepthook"
+    " sys.dont_write_bytecode sys.tracebacklimit sys.pycache_prefix"
 ).split()
 
 # Paths that Python's own functions are asked for; what these call is not looked at.
@@ -41,21 +42,62 @@ class Probe(Stash):
     def __init__(self, refusal, began, sources):
         Stash.__init__(self, refusal, began)
         self.sources = sources
-        self.reads = {}  # names that have read a file, by the file
+        self.reads, self.contents = {}, set()  # names that have looked at a file, by the file; those whose contents were read
         self.own = globals()
         self.printed = 0
 
+    def watched_environ(self):
+        variables = NoticedVariables(self.environ, self.top)
+        variables.told = self.unfit
+        return variables
+
     def enter(self, name, spec):
         kept = Stash.enter(self, name, spec)
-        kept.before = self.look()
+        if name == "readline":
+            self.unfit("terminal")  # input() is another from then on
+        kept.before, kept.others = self.look(), {}
         return kept
 
     def leave(self, kept):
+        sys.setprofile(None)
         now = self.look()
         for what, then in kept.before.items():
             if then is not None and now[what] != then:
                 self.unfit(what)
+        self.look_at_others(kept)
         Stash.leave(self, kept)
+        if self.top() is not None:
+            self.look_before(self.top(), [kept.name])
+        sys.setprofile(self.call)
+
+    def wants(self, top, names):
+        """Notes, too, what a module that was there is like before it is used."""
+        sys.setprofile(None)
+        Stash.wants(self, top, names)
+        self.look_before(top, names)
+        sys.setprofile(self.call)
+
+    def look_before(self, top, names):
+        for name in names:
+            near = self.kept.get(name)
+            if near is None or near in self.stack or name in top.others:
+                continue
+            for n in [name] + list(near.needs):
+                other = self.kept.get(n)
+                if other is not None and other not in self.stack and n not in top.others and not is_library(other.file):
+                    module = sys.modules.get(n)
+                    if isinstance(module, type(sys)):
+                        top.others[n] = contents(variables(module), n)
+
+    def look_at_others(self, kept):
+        """Takes in what an import has changed in modules that were there before it."""
+        for name, then in kept.others.items():
+            module = sys.modules.get(name)
+            if not isinstance(module, type(sys)) or kept.name in self.reaches(name):
+                continue
+            now = contents(variables(module), name)
+            if any(now.get(key, value) != value for key, value in then.items()):
+                self.unfit("changes:" + name)
 
     def look(self):
         """What an import should leave as it is."""
@@ -69,8 +111,9 @@ class Probe(Stash):
             "opens": free,
             "threads": os.stat("/proc/self/task").st_nlink,
             "interpreter": (sys.getrecursionlimit(), self.collector.isenabled(), self.collector.get_threshold()),
+            "logging": self.levels(),
             "decimal": context and repr(context()),
-            "environment": self.environ.plain(),
+            "environment": os.environ._data.plain(),
             "builtins": dict(vars(sys.modules["builtins"])),
             "path": (list(sys.path), list(sys.path_hooks)),
             "signals": [_signal.getsignal(n) for n in range(1, _signal.NSIG)],
@@ -80,8 +123,16 @@ class Probe(Stash):
             "numbers": 5e-324 * len("x") > 0,
         }
         for name in HOOKS:
-            seen[name] = of(*name.split("."))
+            seen[name] = id(of(*name.split(".")))
         return seen
+
+    def levels(self):
+        root = of("logging", "root")
+        if root is None:
+            return None
+        return [(l.level, len(l.handlers), l.propagate, l.disabled) for l in [root] + [
+            l for n, l in self.logs_before.items() if hasattr(l, "handlers")
+        ]]
 
     def call(self, frame, event, arg):
         """Is told of each call (sys.setprofile)."""
@@ -92,8 +143,8 @@ class Probe(Stash):
                     why = "clock"
                 elif arg.__name__ == "seed" and self.is_shared(arg.__self__):
                     why = "random"
-                elif arg.__name__ == "read" and arg.__self__ is sys.stdin:
-                    why = "reads"
+                elif arg.__self__ is sys.stdin or arg.__self__ is sys.stdout or arg.__self__ is sys.stderr:
+                    why = None if arg.__name__ in ("write", "flush") else "streams"
             if why is not None and not self.is_overseen(frame, arg.__name__):
                 self.unfit(why)
         elif event == "call" and frame.f_code.co_name in ASKED and frame.f_globals.get("__name__") in ("genericpath", "posixpath"):
@@ -112,26 +163,34 @@ class Probe(Stash):
             return True
         if name in ("putenv", "unsetenv"):
             return space.get("__name__") == "os"
+        if name == "register_at_fork":
+            return frame.f_code.co_filename.startswith(LIBRARY)
         return name in ("stat", "lstat") and space.get("__name__") in ("genericpath", "posixpath", "importlib._bootstrap_external")
 
     def audit(self, event, args):
         """Is told what Python itself is told (sys.addaudithook)."""
-        if not self.importing or self.top() is None:
+        if not self.importing or self.top() is None or not event.startswith(("open", "os.", "socket.", "subprocess.")):
             return
+        profile = sys.getprofile()
+        sys.setprofile(None)
+        self.told(event, args, sys._getframe(1))
+        sys.setprofile(profile)
+
+    def told(self, event, args, frame):
         if event == "open":
-            if not self.is_overseen(sys._getframe(1), event):
+            if not self.is_overseen(frame, event):
                 path, mode, flags = args
                 if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
                     self.unfit("files")
                 else:
-                    self.read(path)
+                    self.read(path, True)
         elif event in ("os.listdir", "os.scandir"):
-            if not self.is_overseen(sys._getframe(1), event):
+            if not self.is_overseen(frame, event):
                 self.read(args[0])
         elif event in ("socket.connect", "socket.sendto", "socket.sendmsg") or event in ("subprocess.Popen", "os.system"):
             self.unfit(event.partition(".")[0])
 
-    def read(self, path):
+    def read(self, path, content=False):
         """Takes in that the import looks at a file, which then should stay the same."""
         try:
             path = os.path.abspath(os.fsdecode(path))
@@ -145,16 +204,16 @@ class Probe(Stash):
             self.unfit("files")
         elif top is not None and path != top.file:
             self.reads.setdefault(path, set()).add(top.name)
+            if content:
+                self.contents.add(path)
 
     def run(self, names):
         """Imports names and returns the verdict: those that are fit, why others are not, and the files that were read."""
         began = time.time()
-        self.collector, self.locale = __import__("gc"), __import__("_locale")
+        self.locale = __import__("_locale")
         arguments = sys.argv
         sys.argv = Noticed(arguments)
         sys.argv.told = self.unfit
-        self.environ = os.environ._data = NoticedVariables(os.environ._data)
-        self.environ.told = self.unfit
         self.begin()
         if hasattr(sys, "addaudithook"):
             sys.addaudithook(self.audit)
@@ -178,25 +237,28 @@ class Probe(Stash):
         return fit, self.reasons, self.read_by_fit()
 
     def read_by_fit(self):
-        """The files that imports look at which are fit; a directory for many of them."""
-        files = {}
+        """The files that imports look at which are fit; a directory where many were asked for."""
+        asked, read = {}, []
         for file, by in self.reads.items():
             if any(name not in self.reasons for name in by):
-                files.setdefault(os.path.dirname(file), []).append(file)
-        return [f for d, names in files.items() for f in (names if len(names) < 8 else [d])]
+                if file in self.contents:
+                    read.append(file)
+                else:
+                    asked.setdefault(os.path.dirname(file), []).append(file)
+        return read + [f for d, names in asked.items() for f in (names if len(names) < 8 else [d])]
 
 
 class Noticed(list):
     """Tells when somebody looks at it."""
 
 
-class NoticedVariables(dict):
+class NoticedVariables(Variables):
     """Tells when somebody looks at what differs from run to run."""
 
     def __getitem__(self, key):
         if key.startswith(b"TOXRUN_C"):
             self.told("environment")
-        return dict.__getitem__(self, key)
+        return Variables.__getitem__(self, key)
 
     def plain(self):
         return {key: dict.__getitem__(self, key) for key in dict.__iter__(self)}
@@ -218,6 +280,38 @@ def notice(cls, names, why):
 
 notice(Noticed, "__getitem__ __iter__ __len__ __contains__ __eq__ __add__ __repr__ __setitem__ __delitem__ append extend insert pop remove index copy", "argv")
 notice(NoticedVariables, "__iter__ __len__ keys items values copy", "environment")
+
+
+def is_library(file):
+    return file is None or file.startswith(LIBRARY) and "-packages" + os.sep not in file
+
+
+def contents(space, name):
+    """What a module's variables are, as far as an import elsewhere would change them. No
+    object is asked, since some are lazy."""
+    seen = {}
+    for key, value in list(space.items()):
+        kind = type(value)
+        if key[:2] == "__" or kind is type(sys):
+            continue
+        seen[key] = id(value)
+        if kind in (list, dict, set):
+            seen[key, "len"] = len(value)
+        elif issubclass(kind, type):
+            space_of, own = type.__getattribute__(value, "__dict__"), type.__getattribute__(value, "__module__") == name
+        else:
+            own = kind.__dict__.get("__module__") == name and "__getattribute__" not in kind.__dict__
+            try:
+                space_of = object.__getattribute__(value, "__dict__") if own else None
+            except AttributeError:
+                continue
+        if kind not in (list, dict, set) and own:
+            for k, v in list(space_of.items()):
+                if type(v) in (list, dict, set):
+                    seen[key, k] = len(v)
+                elif type(v) is FUNCTION:
+                    seen[key, k] = id(v)
+    return seen
 
 
 def of(module, name):

@@ -18,6 +18,9 @@ import time
 bootstrap = sys.modules["_frozen_importlib"]
 external = sys.modules["_frozen_importlib_external"]
 FINDERS = bootstrap.BuiltinImporter, bootstrap.FrozenImporter, external.PathFinder
+STREAMS = "stdin", "stdout", "stderr"
+FRAME = type(sys._getframe())
+LOAD = bootstrap._find_and_load_unlocked.__code__
 LIBRARY = os.path.dirname(os.path.realpath(os.__file__)) + os.sep
 
 # A lazy module's own __dict__ may import all that it stands for.
@@ -75,10 +78,26 @@ class Kept:
         self.file = self.state = None  # it has none
         self.entry = None  # of sys.path, where it is a file's and not a package's
         self.native = False  # it is made of machine code, and can't be made twice
+        self.reads = {}  # variables of the environment, and what they were
         self.needs = set()  # names of all that its import imports
         self.asked = []  # what importlib was asked for meanwhile: when, its name, in what, whether it was there
+        self.loggers = []  # that its import has made, by their names
         self.events = []  # what it has done: when, how, with what
         self.attribute = False  # its package has it by more than the package's own import
+
+
+class Variables(dict):
+    """The environment, while it is noted what imports look up in it."""
+
+    def __init__(self, plain, top):
+        dict.__init__(self, plain)
+        self.top = top
+
+    def __getitem__(self, key):
+        kept = self.top()
+        if kept is not None:
+            kept.reads.setdefault(key, dict.get(self, key))
+        return dict.__getitem__(self, key)
 
 
 class Stash:
@@ -92,6 +111,7 @@ class Stash:
         self.importing = False
         self.stack = []  # of those being executed
         self.now = 0  # counts events
+        self.streams = []  # those that imports have seen
         self.extra = [], []  # filters for warnings that were added, before the usual ones and after
         self.reasons = {}  # why modules are not in it, by name
         self.looks = []  # files that were read at import, and what they were
@@ -110,8 +130,15 @@ class Stash:
         self.entries = {e: (state(e), listing(e)) for e in sys.path}
         self.finders, self.added = list(sys.meta_path), []
         self.exits_before = len(self.exits())
+        self.streams = [getattr(sys, name) for name in STREAMS]
+        self.held, self.holders = [sys.getrefcount(s) for s in self.streams], {}
+        self.collector = __import__("gc")
+        self.logs_before = dict(self.loggers() or {})
+        self.logs = dict(self.logs_before)
         finalize = getattr(sys.modules.get("weakref"), "finalize", None)
         self.finalizes = getattr(finalize, "_registered_with_atexit", False)
+        self.environ = os.environ._data
+        os.environ._data = self.watched_environ()
         builtins = sys.modules["builtins"]
         self.plain_import = builtins.__import__
         builtins.__import__ = self.watched_import
@@ -130,10 +157,15 @@ class Stash:
         """Puts away what was imported, and undoes what that has done."""
         self.boundary()
         sys.modules["builtins"].__import__ = self.plain_import
+        os.environ._data = self.environ
         self.atexit.register = self.plain_register
         self.warnings._showwarnmsg = self.plain_show
         self.warnings.filters[:] = self.usual
         del sys.meta_path[len(self.finders):]
+        loggers = self.loggers()
+        if loggers is not None:
+            loggers.clear()
+            loggers.update(self.logs_before)
         self.spread()
         for name, kept in self.kept.items():
             kept.module = sys.modules.pop(name, None)
@@ -182,7 +214,8 @@ class Stash:
                     if finder is external.PathFinder and fullname not in self.requests:
                         self.requests[fullname] = TRACED if is_traced() else ""
                     if spec is not None and (fullname in self.kept or self.is_given(fullname)):
-                        self.offer(fullname, spec)
+                        if sys._getframe(2).f_code is LOAD:  # others only want to know
+                            self.offer(fullname, spec)
             return spec
 
         find_spec.__qualname__, find_spec.__module__ = finder.__name__ + ".find_spec", finder.__module__
@@ -196,7 +229,8 @@ class Stash:
         if top is not None and (spec is not None or finder is external.PathFinder):
             self.now += 1
             top.asked.append((self.now, fullname, path, spec is not None))
-        why = self.refusal(fullname, spec and spec.origin)
+        is_file = spec is not None and finder is external.PathFinder and spec.has_location
+        why = self.refusal(fullname, spec.origin if is_file else None)
         if spec is None:
             if why and finder is external.PathFinder:
                 self.unfit("project")
@@ -204,7 +238,7 @@ class Stash:
         if top is not None:
             top.needs.add(fullname)
         loader = spec.loader
-        if finder is not external.PathFinder or not spec.has_location:
+        if not is_file:
             return
         if why:
             self.refused(fullname, why)
@@ -330,6 +364,19 @@ class Stash:
                     self.note(top, self.filter, self.extra, extra)
                 self.extra = extra
             self.put_first(filters)
+        for i in range(len(self.streams)):
+            count = sys.getrefcount(self.streams[i])
+            if count > self.held[i] and top is not None:
+                self.note_holders(top, i)
+            self.held[i] = count
+        loggers = self.loggers()
+        if loggers is not None and len(loggers) != len(self.logs):
+            for name, logger in list(loggers.items()):
+                if name not in self.logs or type(self.logs[name]) is not type(logger):
+                    self.logs[name] = logger
+                    if top is not None and hasattr(logger, "manager"):  # else it is a placeholder
+                        top.loggers.append((name, logger))
+                        self.note(top, self.log, name, logger)
         waiting = self.exits()
         if len(waiting) > self.exits_before:
             for f in waiting[self.exits_before:]:
@@ -347,6 +394,31 @@ class Stash:
                     if top is not None:
                         self.note(top, self.find_by, f)
 
+    def loggers(self):
+        """Those that the logging module knows by their names, or None."""
+        root = getattr(sys.modules.get("logging") or self.module("logging"), "root", None)
+        return getattr(getattr(root, "manager", None), "loggerDict", None)
+
+    def note_holders(self, top, i):
+        """Notes what has taken a standard stream, which may be another one in the run."""
+        for holder in self.collector.get_referrers(self.streams[i]):
+            if holder is self.streams or holder is sys.__dict__ or id(holder) in self.holders or type(holder) is FRAME:
+                continue
+            self.holders[id(holder)] = holder
+            put, keys = dict.__setitem__, ()
+            if type(holder) is dict:
+                keys = keys_of(holder, self.streams[i])
+            elif type(holder) is tuple:
+                put, holder = take_default, function_of(holder, self.collector)
+                keys = (None,) if holder is not None else ()
+            elif isinstance(getattr(holder, "__dict__", None), dict):
+                put, keys = setattr, keys_of(holder.__dict__, self.streams[i])
+                self.holders[id(holder.__dict__)] = holder.__dict__
+            if not keys:
+                self.unfit("streams")
+            for key in keys:
+                self.note(top, self.take_stream, put, holder, key, i)
+
     def exits(self):
         """What the threading module has been told to call at the exit."""
         return getattr(sys.modules.get("threading"), "_threading_atexits", [])
@@ -360,6 +432,9 @@ class Stash:
             if hasattr(self.warnings, name):
                 getattr(self.warnings, name)()
                 break
+
+    def watched_environ(self):
+        return Variables(self.environ, self.top)
 
     def watched_import(self, name, globals=None, locals=None, fromlist=(), level=0):
         top = self.top()
@@ -443,6 +518,21 @@ class Stash:
             self.atexit.register(finalize._exitfunc)
             finalize._registered_with_atexit = True
 
+    def take_stream(self, kept, put, holder, key, i):
+        now = getattr(sys, STREAMS[i])
+        if now is not self.streams[i]:
+            put(holder, key or self.streams[i], now)
+
+    def log(self, kept, name, logger):
+        """Registers a logger as its manager does one that is new."""
+        manager = logger.manager
+        place = manager.loggerDict.get(name)
+        manager.loggerDict[name] = logger
+        logger._cache.clear() if hasattr(logger, "_cache") else None
+        if place is not None and place is not logger:
+            manager._fixupChildren(place, logger)
+        manager._fixupParents(logger)
+
     def at_exit(self, kept, func):
         self.exits().append(func)
 
@@ -463,7 +553,7 @@ class Stash:
             self.changed = {e for e, (then, there) in self.entries.items() if state(e) != then and listing(e) != there}
 
     def offer(self, name, spec):
-        """Has a spec give the ready module, if it is the same and importlib that asks."""
+        """Has a spec that importlib loads give the ready module, if it is the same."""
         kept, loader = self.kept.get(name), spec.loader
         module = kept.module if kept else self.given[name]
         if module is None or spec.has_location and kept and spec.origin != kept.file:
@@ -473,8 +563,7 @@ class Stash:
 
         def create_module(spec):
             del loader.create_module
-            by = sys._getframe(2).f_code
-            if by is bootstrap._load_unlocked.__code__ and (self.is_given(name) or self.give(name)):
+            if self.is_given(name) or self.give(name):
                 loader.exec_module = exec_module
                 return module if plain else None
             if isinstance(loader, Loader):
@@ -518,6 +607,8 @@ class Stash:
 
     def ready(self, root):
         """What is given along with root; None if an import now might do otherwise."""
+        if sys.modules["builtins"].__import__ is not self.plain_import:
+            return None
         names, seen, todo = [root], {root}, []
         for name in names:
             kept = self.kept.get(name)
@@ -537,6 +628,7 @@ class Stash:
                 return None
         if is_traced() and not any(kept.native for kept in todo):
             return None
+        environ, loggers = os.environ._data, self.loggers() or {}
         path = set(sys.path)
         new = [e for e in sys.path if e not in self.entries or e in self.changed]
         strict = any(f[0] == "error" for f in self.warnings.filters)
@@ -547,6 +639,10 @@ class Stash:
             if name != root and name in sys.modules:
                 return None
             if new and "." not in name and found_in(new, name, kept):
+                return None
+            if any(environ.get(key) != was for key, was in kept.reads.items()):
+                return None
+            if any(loggers.get(n, l) is not l and type(loggers[n]).__name__ != "PlaceHolder" for n, l in kept.loggers):
                 return None
             for event in kept.events:
                 if event[1] == self.warn and (strict or event[-1] != name and event[-1] not in seen):
@@ -590,8 +686,11 @@ plain_find = external.PathFinder.find_spec
 
 
 def found_by(finder, name, path):
-    find = getattr(finder, "find_spec", None)
-    return find is not None and find(name, path) is not None
+    try:
+        find = getattr(finder, "find_spec", None)
+        return find is not None and find(name, path) is not None
+    except BaseException:
+        return True  # the import will ask it again
 
 
 class Loader:
@@ -610,6 +709,24 @@ class Loader:
 
 def no_module(spec):
     return None
+
+
+def keys_of(space, value):
+    return [k for k, v in space.items() if v is value]
+
+
+def function_of(defaults, collector):
+    """The function that has these defaults."""
+    for function in collector.get_referrers(defaults):
+        if type(function) is FUNCTION and function.__defaults__ is defaults:
+            return function
+
+
+def take_default(function, was, now):
+    function.__defaults__ = tuple(now if d is was else d for d in function.__defaults__)
+
+
+FUNCTION = type(keys_of)
 
 
 def listing(directory):
