@@ -45,7 +45,7 @@ test-plain:
 # is about spares anyway need not run twice. And what happens at a terminal, with one
 # that has waited.
 test-standby:
-	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '/^fake' -skip 'Preload|Interpreter|Import|Spare|ManyRuns|Fuzz' ./execproxy
+	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '/^fake' -skip 'Preload|Interpreter|Import|Learn|Python|Nobody|Spare|ManyRuns|Fuzz' ./execproxy
 	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '^Test(ExitStatusComesBack|StreamsStayApart|OutputIsLive|StdinReachesItsEnd|BigStreams|SignalEndsTheWholeFamily|ContainerThatGoesAway)/' -skip '/^fake' ./execproxy
 	TOXRUN_TEST_STANDBY=1 $(GOTEST) -run '^Test(Terminal|EveryKey|ShellOn|Interrupt|Closed|EnvironmentOn)' -skip 'FromStandby|fake' ./cmd/docker-toxrun
 

@@ -167,7 +167,13 @@ func (p *carrier) variable(key string) string {
 // or a script that looks or signals.
 func (p *carrier) tool() bool {
 	return p.name == spareName ||
-		len(p.args) > 2 && slices.Contains([]string{waitScript, waitTTYScript, preloadScript, signalScript, runsScript}, p.args[2])
+		len(p.args) > 2 && slices.Contains(tools, p.args[2])
+}
+
+// tools are the scripts of ours that a shell runs.
+var tools = []string{
+	firstLine + waitScript, firstLine + waitTTYScript, preloadScript + waitScript, preloadScript + waitTTYScript,
+	signalScript, runsScript,
 }
 
 const (
@@ -175,6 +181,6 @@ const (
 	// of its own, for RunInfo.Client.
 	ClientVariable = "TOXRUN_CLIENT"
 
-	// spareName is what preload.py calls its process while it waits.
+	// spareName is what preload/main.py calls its process while it waits.
 	spareName = "toxrun-spare"
 )

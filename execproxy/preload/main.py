@@ -194,7 +194,7 @@ class Program:
         return verdict.text(len(self.stash.kept))
 
     def take_environment(self):
-        """Takes preload.sh's variables, and the container's own for another environment."""
+        """Takes find.sh's variables, and the container's own for another environment."""
         self.by_shell = os.environb.pop(b"_toxrun_shell", None)
         if not self.by_shell:
             os.environb.pop(b"_", None)  # bash's
