@@ -95,4 +95,4 @@ suite bs4 site pytest -q -p no:cacheprovider --pyargs bs4.tests
 suite networkx site pytest -q -p no:cacheprovider --pyargs networkx.classes.tests networkx.readwrite.tests
 suite passlib site pytest -q -p no:cacheprovider --pyargs passlib.tests.test_utils passlib.tests.test_context
 suite tornado site python3 -m tornado.test.runtests tornado.test.template_test tornado.test.web_test tornado.test.gen_test
-suite stdlib site python3 -m unittest -q test.test_json test.test_argparse test.test_textwrap test.test_dict test.test_logging
+suite stdlib site python3 -m unittest -q test.test_json test.test_argparse test.test_textwrap test.test_dict
