@@ -96,3 +96,4 @@ if [ -z "$_toxrun_r" ]; then
 	_toxrun_find exec "$@"
 	exit
 fi
+_toxrun_c=

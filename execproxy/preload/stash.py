@@ -636,8 +636,8 @@ class Stash:
             name = kept.name
             if kept.file is not None and state(kept.file) != kept.state or kept.entry is not None and kept.entry not in path:
                 return None
-            if name != root and name in sys.modules:
-                return None
+            if name != root and sys.modules.get(name, kept.module) is not kept.module:
+                return None  # it may be there by another thread, but no other one
             if new and "." not in name and found_in(new, name, kept):
                 return None
             if any(environ.get(key) != was for key, was in kept.reads.items()):
