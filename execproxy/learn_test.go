@@ -123,6 +123,7 @@ var traps = map[string]struct{ text, why string }{
 	"aliases":          {"import sys, plain; sys.modules['other_name'] = plain", ""},
 	"streams":          {"import sys\nout = sys.stdout\ndef f(to=sys.stderr): pass\nclass C:\n    def __init__(self): self.to = sys.stderr\nc = C()", ""},
 	"streams_closed":   {"import sys\ndef f(to):\n    return lambda: to\ng = f(sys.stdout)", "streams"},
+	"source":           {"import inspect\ndef f(): pass\ntext = inspect.getsource(f)", ""},
 	"logs":             {"import logging; log = logging.getLogger('a.b.c'); log.addHandler(logging.NullHandler())", ""},
 	"logs_root":        {"import logging; logging.getLogger().setLevel(5)", "logging"},
 	"registry":         {"plugins = []\ndef hook(): pass", ""},

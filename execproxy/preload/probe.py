@@ -165,6 +165,9 @@ class Probe(Stash):
             return space.get("__name__") == "os"
         if name == "register_at_fork":
             return frame.f_code.co_filename.startswith(LIBRARY)
+        if name == "stat" and space.get("__name__") == "linecache":
+            self.read(frame.f_locals.get("fullname"))  # the source of a function
+            return True
         return name in ("stat", "lstat") and space.get("__name__") in ("genericpath", "posixpath", "importlib._bootstrap_external")
 
     def audit(self, event, args):

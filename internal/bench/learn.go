@@ -81,7 +81,7 @@ func (b *bench) measureLearned(ctx context.Context, p *project, dir string, args
 		{key: "inside", name: "inside", run: p.timesInside(p.command(warm, in...), times)},
 		{key: "docker exec", name: "`docker exec ID ...`", run: p.command(warm, append([]string{"docker", "exec", "-w", dir, p.container}, args...)...).passes()},
 		{key: "docker-toxrun", name: "`docker-toxrun exec ...`", variant: "warm", run: p.command(warm, append([]string{"docker-toxrun", "-w", dir, "exec", "-n"}, args...)...).passes()},
-		{key: "learned", name: "`docker-toxrun exec ...`", variant: "learned", run: p.command(standby.user, append([]string{"docker-toxrun", "-w", dir, "exec", "-n"}, args...)...).passes()},
+		{key: "learned", name: "`docker-toxrun exec ...`", variant: "learned", before: standby.readyAgain, run: p.command(standby.user, append([]string{"docker-toxrun", "-w", dir, "exec", "-n"}, args...)...).passes()},
 	}
 	mustWake(g, waking{standby, 1})
 	r, err := b.measure(ctx, g)

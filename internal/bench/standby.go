@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
+	"time"
 )
 
 // A standby is a user whose runs wake what waits for them in a project's
@@ -35,6 +37,9 @@ func mustWake(g *group, wakings ...waking) {
 	before := make([]int, len(wakings))
 	g.begin = func(ctx context.Context) (err error) {
 		for i, w := range wakings {
+			if err := w.ready(ctx); err != nil {
+				return err
+			}
 			if before[i], err = w.hits(ctx); err != nil {
 				return err
 			}
@@ -55,6 +60,28 @@ func mustWake(g *group, wakings ...waking) {
 		}
 		return fmt.Sprintf("By their keepers' count, all %d runs with standby woke what waited.", all), nil
 	}
+}
+
+// ready waits until something waits: what a first run has taught is tried before.
+func (s *standby) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		listing, err := s.list.output(ctx)
+		if err != nil || strings.Contains(listing, `"state":"ready"`) {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// readyAgain is ready where there is a keeper.
+func (s *standby) readyAgain(ctx context.Context) error {
+	listing, err := s.list.output(ctx)
+	if err != nil || strings.TrimSpace(listing) == "[]" {
+		return err
+	}
+	return s.ready(ctx)
 }
 
 // hits is how many runs have woken what waited.
