@@ -55,7 +55,7 @@ test-engines: setup build
 	@scripts/cc.sh
 	@scripts/engines.sh
 
-# docs/benchmarks.md, about 20 minutes on a machine that does nothing else; with
+# docs/benchmarks.md, more than 20 minutes on a machine that does nothing else; with
 # BENCH="-quick -o bin/benchmarks.md" to try it out. All flags: internal/bench.
 BENCH ?= -o docs/benchmarks.md
 

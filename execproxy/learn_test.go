@@ -5,7 +5,9 @@ package execproxy_test
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -163,14 +165,14 @@ func TestLearnedModulesAreLikeAnyOther(t *testing.T) {
 			switch name {
 			case "package/__init__":
 				imports.WriteString("import package\n")
-			case "broken", "package/one", "package/two", "shows", "user_of_registry": // by others, or last
+			case "broken", "package/one", "package/two", "shows", "user_of_registry": // by others, or at the end
 			default:
 				fmt.Fprintf(&imports, "import %s\n", name)
 			}
 		}
 		s := newSchool(t, e, modules)
 		s.write(t, "lib/site-packages/data.py.txt", "data")
-		s.write(t, "script", "#!"+python+"\n"+s.notes("plain")+imports.String()+lastly)
+		s.write(t, "script", "#!"+python+"\n"+s.notes("plain")+imports.String()+lastly+"import shows\n")
 		command := func() *execproxy.Cmd {
 			c := s.command("arg")
 			c.Env = append(c.Env, "PYTHONWARNINGS=default", "TOXRUN_CHANGED=x")
@@ -186,7 +188,7 @@ func TestLearnedModulesAreLikeAnyOther(t *testing.T) {
 		why := left(c.Spare)
 		for name, trap := range traps {
 			name = strings.ReplaceAll(strings.TrimSuffix(name, "/__init__"), "/", ".")
-			if name != "broken" && name != "shows" && why[name] != trap.why {
+			if name != "broken" && why[name] != trap.why {
 				t.Errorf("%s: left out for %q, want %q", name, why[name], trap.why)
 			}
 		}
@@ -363,4 +365,35 @@ func TestWhatNobodyAskedForIsRemoved(t *testing.T) {
 			t.Error("it is there still")
 		}
 	})
+}
+
+// The client says who may look on, and the interpreter compares.
+func TestWatchersAreTheInterpretersOwn(t *testing.T) {
+	text, err := os.ReadFile("preload/verdict.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tuple := regexp.MustCompile(`(?m)^WATCHER = \((.*)\)$`).FindSubmatch(text)
+	if tuple == nil {
+		t.Fatal("there is no WATCHER")
+	}
+	for _, word := range strings.Split(string(tuple[1]), ", ") {
+		arg := "--" + strings.ToUpper(strings.Trim(word, `"`)) + "=x"
+		if got := execproxy.Watchers([]string{"-q", arg, "tests"}); !slices.Equal(got, []string{arg}) {
+			t.Errorf("of %s: %q", arg, got)
+		}
+	}
+}
+
+func TestProgramOfACommand(t *testing.T) {
+	t.Parallel()
+	for command, want := range map[string]string{
+		"pytest -q tests": "pytest", "python3 -m pytest -q": "python3 -m pytest", "/usr/bin/python3.11 -u a.py b": "/usr/bin/python3.11 -u a.py",
+		"pypy3 a.py": "pypy3 a.py", "python-config a": "python-config", "pythonic a": "pythonic", "python3 -c 1 x": "python3", "python3 -": "python3", "python3": "python3", "python3 -m": "python3",
+		"python3 -u -B -O -s a.py": "python3",
+	} {
+		if got := strings.Join(execproxy.Program(strings.Fields(command)), " "); got != want {
+			t.Errorf("%s: %q, want %q", command, got, want)
+		}
+	}
 }

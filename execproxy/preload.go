@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +54,7 @@ type Lesson struct {
 // Program is the beginning of args that says what runs: a script, or a Python with its
 // flags and a file or module. It has one word where it is not known to be more.
 func Program(args []string) []string {
-	if len(args) > 1 && pythons.MatchString(path.Base(args[0])) {
+	if len(args) > 1 && isPythonName(path.Base(args[0])) {
 		for n := 1; n < min(len(args), 5); n++ {
 			switch arg := args[n]; {
 			case arg == "-m" && n+1 < len(args):
@@ -73,13 +72,25 @@ func Program(args []string) []string {
 // Watchers are those of a program's arguments that may have a tracer look on: coverage, a
 // profiler, a debugger. What is learned without one does not hold with it.
 func Watchers(args []string) []string {
-	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return !watcher.MatchString(arg) })
+	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool {
+		arg = strings.ToLower(arg)
+		return !slices.ContainsFunc(watchers[:], func(part string) bool { return strings.Contains(arg, part) })
+	})
 }
 
-// watcher is as WATCHER in preload/verdict.py.
-var watcher = regexp.MustCompile(`(?i)cov|trac|prof|pdb|debug`)
+// watchers are as WATCHER in preload/verdict.py.
+var watchers = [...]string{"cov", "trac", "prof", "pdb", "debug"}
 
-var pythons = regexp.MustCompile(`^(python|pypy)(\d(\.\d+)?)?$`)
+// isPythonName tells whether a program's name is that of an interpreter, with its version
+// or without.
+func isPythonName(name string) bool {
+	for _, prefix := range []string{"python", "pypy"} {
+		if version, ok := strings.CutPrefix(name, prefix); ok {
+			return strings.Trim(version, "0123456789.") == ""
+		}
+	}
+	return false
+}
 
 // PrepareTime is above what Prepare takes at most with a Preload or Learn. Without, it takes
 // 70 ms as a rule, and seconds on a busy machine.
@@ -104,23 +115,20 @@ func (c *Cmd) preload(ctx context.Context) (*Spare, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, preloadTime, errors.New("the import takes too long"))
 	defer cancel()
 	program := Program(c.Args)
-	flags := "" // their number, where the program is a Python
-	switch n := len(program); {
-	case n > 1 && program[n-2] == "-m":
-		flags = strconv.Itoa(n - 3)
-	case n > 1:
-		flags = strconv.Itoa(n - 2)
+	var flags []string
+	number := "" // of flags, where the program is a Python
+	if n := len(program); n > 1 {
+		if flags = program[1 : n-1]; program[n-2] == "-m" {
+			flags = program[1 : n-2]
+		}
+		number = strconv.Itoa(len(flags))
 	}
 	wait := waitScript
 	if c.TTY {
 		wait = waitTTYScript
 	}
-	args := []string{"sh", "-c", preloadScript + wait, "sh", program[0], flags}
-	if flags != "" {
-		n, _ := strconv.Atoi(flags)
-		args = append(args, program[1:1+n]...)
-	}
-	args = append(append(args, "-c", preloadMain, preloadProgram(), strconv.Itoa(len(program))), program...)
+	args := []string{"sh", "-c", preloadScript + wait, "sh", program[0], number}
+	args = append(append(append(args, flags...), "-c", preloadMain, preloadProgram(), strconv.Itoa(len(program))), program...)
 	if c.Learn != nil {
 		args = append(args, "auto", c.Learn.Known, c.Learn.Run, strings.Join(Watchers(c.Args[len(program):]), "\n"))
 	} else {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -167,14 +168,16 @@ func (p *carrier) variable(key string) string {
 // or a script that looks or signals.
 func (p *carrier) tool() bool {
 	return p.name == spareName ||
-		len(p.args) > 2 && slices.Contains(tools, p.args[2])
+		len(p.args) > 2 && slices.Contains(tools(), p.args[2])
 }
 
 // tools are the scripts of ours that a shell runs.
-var tools = []string{
-	firstLine + waitScript, firstLine + waitTTYScript, preloadScript + waitScript, preloadScript + waitTTYScript,
-	signalScript, runsScript,
-}
+var tools = sync.OnceValue(func() []string {
+	return []string{
+		firstLine + waitScript, firstLine + waitTTYScript, preloadScript + waitScript, preloadScript + waitTTYScript,
+		signalScript, runsScript,
+	}
+})
 
 const (
 	// ClientVariable is the variable in Cmd.Env by which a client names itself, in words

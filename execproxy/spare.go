@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -209,15 +208,16 @@ func (s *Spare) Close() error {
 // KiB both are the quicker way (measured). Longer commands are started plainly.
 const lineLimit = 32 << 10
 
-var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
 // exportable tells whether a shell can give a command the variable.
 func exportable(key string) bool {
 	switch key {
 	case "UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS", "IFS", "OPTIND", tokenVariable:
 		return false // a shell's own
 	}
-	return identifier.MatchString(key)
+	other := func(r rune) bool {
+		return r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
+	}
+	return key != "" && (key[0] < '0' || key[0] > '9') && !strings.ContainsFunc(key, other)
 }
 
 // wakes tells whether s can become the command of c, and what to write to it.

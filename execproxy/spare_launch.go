@@ -57,9 +57,8 @@ func (c *Cmd) launch(ctx context.Context, args []string, line string) (*Spare, e
 			count, _, _ := strings.Cut(known, " ")
 			s.Modules, _ = strconv.Atoi(count)
 		}
-		s.Plain, _ = strings.CutPrefix(report, isShell)
-		if s.Python {
-			s.Plain = ""
+		if why, ok := strings.CutPrefix(report, isShell); ok {
+			s.Plain = why
 		}
 		if s.TTY {
 			s.beat()

@@ -44,7 +44,6 @@ class Probe(Stash):
         self.sources = sources
         self.reads, self.contents = {}, set()  # names that have looked at a file, by the file; those whose contents were read
         self.own = globals()
-        self.printed = 0
 
     def watched_environ(self):
         variables = NoticedVariables(self.environ, self.top)
@@ -168,7 +167,7 @@ class Probe(Stash):
         if name == "stat" and space.get("__name__") == "linecache":
             self.read(frame.f_locals.get("fullname"))  # the source of a function
             return True
-        return name in ("stat", "lstat") and space.get("__name__") in ("genericpath", "posixpath", "importlib._bootstrap_external")
+        return name in ("stat", "lstat") and space.get("__name__") in ("genericpath", "posixpath")
 
     def audit(self, event, args):
         """Is told what Python itself is told (sys.addaudithook)."""
@@ -190,7 +189,7 @@ class Probe(Stash):
         elif event in ("os.listdir", "os.scandir"):
             if not self.is_overseen(frame, event):
                 self.read(args[0])
-        elif event in ("socket.connect", "socket.sendto", "socket.sendmsg") or event in ("subprocess.Popen", "os.system"):
+        elif event in ("socket.connect", "socket.sendto", "socket.sendmsg", "subprocess.Popen", "os.system"):
             self.unfit(event.partition(".")[0])
 
     def read(self, path, content=False):
@@ -235,8 +234,11 @@ class Probe(Stash):
             if isinstance(holder, dict) and holder.get("__name__", "atexit") != "atexit" and holder["__name__"] in self.kept:
                 self.reasons[holder["__name__"]] = "atexit"
         sys.argv = arguments
+        for name in names:
+            if name not in sys.modules:
+                self.reasons.setdefault(name, "absent")  # else it would be tried again after each run
         self.spread()
-        fit = [n for n in names if n not in self.reasons and n in sys.modules]
+        fit = [n for n in names if n not in self.reasons]
         return fit, self.reasons, self.read_by_fit()
 
     def read_by_fit(self):

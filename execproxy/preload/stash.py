@@ -126,7 +126,6 @@ class Stash:
         self.known = set(sys.modules)
         self.count = len(self.known)
         self.base = dict(sys.modules)
-        self.path = list(sys.path)
         self.entries = {e: (state(e), listing(e)) for e in sys.path}
         self.finders, self.added = list(sys.meta_path), []
         self.exits_before = len(self.exits())
@@ -528,7 +527,7 @@ class Stash:
         manager = logger.manager
         place = manager.loggerDict.get(name)
         manager.loggerDict[name] = logger
-        logger._cache.clear() if hasattr(logger, "_cache") else None
+        getattr(logger, "_cache", {}).clear()  # 3.7 has it
         if place is not None and place is not logger:
             manager._fixupChildren(place, logger)
         manager._fixupParents(logger)

@@ -42,40 +42,6 @@ type keeper struct {
 	lessons map[string]*lesson // by Want.lessonKey; of both kinds
 }
 
-// A lesson is what is known of a program whose runs teach.
-type lesson struct {
-	execproxy.Lesson
-	other bool // it is no Python program
-}
-
-// lessonLimit is of how many programs there are lessons, far more than one works with.
-const lessonLimit = 64
-
-// lesson is that of the program that a client runs.
-func (k *keeper) lesson(want Want) *lesson {
-	key := want.lessonKey()
-	l := k.lessons[key]
-	if l == nil {
-		if l = new(lesson); len(k.lessons) >= lessonLimit {
-			clear(k.lessons)
-		}
-		k.lessons[key] = l
-	}
-	return l
-}
-
-// A kind is what there is of one kind of spares.
-type kind struct {
-	want      Want      // of the last client, or of the last one with Python; the zero Want: there was none
-	python    *Want     // of the last one whose spare was an interpreter; nil: there was none
-	used      time.Time // by a client
-	spare     *held     // nil: there is none now
-	preparing bool
-	died      int             // spares in a row that ended before they were used
-	spent     string          // why the container can't have one; "": it can
-	latest    execproxy.Spare // without its connection
-}
-
 // of is the kind of spare that a client wants.
 func (k *keeper) of(want Want) *kind {
 	if want.TTY {
@@ -83,9 +49,6 @@ func (k *keeper) of(want Want) *kind {
 	}
 	return &k.kinds[0]
 }
-
-// lately tells whether a client has asked for one in the time for which it is kept.
-func (s *kind) lately() bool { return !s.used.IsZero() && time.Since(s.used) < s.want.Idle }
 
 var (
 	errStopped = errors.New("stopped")
@@ -253,14 +216,6 @@ func (k *keeper) prepare(ctx context.Context) {
 	}
 }
 
-// drop ends the spare that nobody wants any more.
-func (s *kind) drop() {
-	if s.spare != nil {
-		s.spare.Close()
-		s.spare = nil
-	}
-}
-
 // prepared takes in what has become of a spare, and tells whether it is kept.
 func (k *keeper) prepared(ctx context.Context, s *kind, want Want, spare *execproxy.Spare, err error) bool {
 	s.preparing = false
@@ -320,11 +275,11 @@ func (k *keeper) lend(want Want) *lending {
 	k.quick++
 	s := k.of(want)
 	k.last, s.used = s, time.Now()
-	if want.Shell {
-		// it is no run
-	} else if s.python != nil && (!want.python() || want.Learn && k.lesson(want).other) {
+	switch {
+	case want.Shell: // it is no run
+	case s.python != nil && (!want.python() || want.Learn && k.lesson(want).other):
 		s.want.Idle = want.Idle // a run of another program takes no modules from the next
-	} else {
+	default:
 		s.want = want
 	}
 	var h *held
