@@ -298,19 +298,41 @@ func TestChangeAfterLearningIsSeen(t *testing.T) {
 		t.Cleanup(func() { s.Exec(t, "rm", "-f", data) })
 		s.Exec(t, "sh", "-c", "printf old >"+data)
 		s.write(t, "script", "#!"+python+"\nimport high, apart, low, data; print(high.value, high.low is low, apart.value, data.text)")
-		s.teach(t, s.command(), s.command()).Spare.Close()
 		for _, change := range []struct{ file, text string }{
 			{s.dir + "/lib/site-packages/low.py", "value = 2"},
 			{s.dir + "/low.py", "value = 3"},
 			{s.dir + "/script", "#!" + python + "\nimport high; print('new', high.value)"},
-			{s.dir + "/script", "#!" + python + "\nprint('not closed'"},
-			{s.dir + "/script", "#!" + python + "\nimport high; print('newer', high.value)"},
-			{s.dir + "/lib/site-packages/sitecustomize.py", "print('customized')"},
 			{data, "new"},
+			{s.dir + "/lib/site-packages/sitecustomize.py", "print('customized')"},
+			{s.dir + "/script", "#!" + python + "\nprint('not closed'"},
 		} {
-			c := spare(t, s.command())
+			s.lesson = execproxy.Lesson{}
+			c := s.teach(t, s.command(), s.command())
+			if c.Spare.Modules == 0 {
+				t.Fatalf("before %s changes, nothing is learned: %s", change.file, c.Spare.Known)
+			}
 			s.Exec(t, "sh", "-c", `printf %s "$2" >"$1.new"; chmod 755 "$1.new"; mv "$1.new" "$1"`, "sh", change.file, change.text)
 			compare(t, change.file, run(t, c), run(t, s.command()))
+			s.Exec(t, "rm", "-f", s.dir+"/lib/site-packages/sitecustomize.py", s.dir+"/low.py")
+		}
+	})
+}
+
+// Another library is another verdict: what an import does may be another thing by now.
+func TestWhatIsInstalledDropsTheLesson(t *testing.T) {
+	t.Parallel()
+	onePython(t, func(t *testing.T, e enginetest.Target) {
+		s := newSchool(t, e, map[string]string{"plain": "value = 1"})
+		s.write(t, "script", "#!"+python+"\nimport plain")
+		if c := s.teach(t, s.command(), s.command()); c.Spare.Modules == 0 {
+			t.Fatalf("nothing is learned: %s", c.Spare.Known)
+		}
+		if c := interpreter(t, s.command()); c.Spare.Modules == 0 {
+			t.Errorf("it is forgotten: %s", c.Spare.Known)
+		}
+		s.write(t, "lib/site-packages/another.py", "")
+		if c := interpreter(t, s.command()); c.Spare.Modules != 0 {
+			t.Errorf("with another library there are %d modules", c.Spare.Modules)
 		}
 	})
 }

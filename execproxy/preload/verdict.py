@@ -19,8 +19,9 @@ def watchers(args):
 
 
 def settings(directory):
-    """What the files are that may say so, there and above."""
-    seen = []
+    """What a verdict holds for: the interpreter, what is installed for it, and the files, there
+    and above, that may say who looks on."""
+    seen = [sys.version, sys.executable] + [state(e) for e in sys.path if is_installed(e + "/")]
     while True:
         seen += [state(os.path.join(directory, name)) for name in SETTINGS]
         above = os.path.dirname(directory)
