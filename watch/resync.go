@@ -28,8 +28,13 @@ func (v *view) interval() time.Duration {
 // finds is likely to have changed when the files themselves say, if that is since the
 // last poll; on this machine's own filesystems, that can be relied on.
 func (v *view) walk(last time.Time) (likely, latest time.Time) {
-	before := v.found.added
+	before, newest, foreign := v.found.added, v.newest, v.foreign
 	v.newest, v.foreign = time.Time{}, false
+	defer func() {
+		if v.foreign = v.foreign || foreign; newest.After(v.newest) {
+			v.newest = newest
+		}
+	}()
 	var which func(*dir) bool
 	if v.native == nil || v.polled > 0 {
 		which = func(d *dir) bool { return v.native == nil || d.polled }
@@ -47,6 +52,16 @@ func (v *view) walk(last time.Time) (likely, latest time.Time) {
 		latest = now
 	}
 	return v.newest, latest
+}
+
+// latest returns the latest that anything found since it was called last can have changed,
+// as the files themselves say; zero where that can't be relied on.
+func (v *view) latest() (t time.Time) {
+	if changesDated && !v.newest.IsZero() && !v.foreign {
+		t = v.newest.Add(tick)
+	}
+	v.newest, v.foreign = time.Time{}, false
+	return t
 }
 
 // rescan looks where the roots are, and scans the directories that which holds for;

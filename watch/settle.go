@@ -50,6 +50,9 @@ type source interface {
 	// have changed, and the latest that it can have; zero if nothing has. last is
 	// when walk was called before.
 	walk(last time.Time) (likely, latest time.Time)
+	// latest returns the latest that anything found since it was called last can have
+	// changed; zero where that is not known.
+	latest() time.Time
 	// interval is how often to walk, 0 for never.
 	interval() time.Duration
 	// busy reports that more changes are sure to come.
@@ -190,6 +193,12 @@ func (s *settler) settle(timer *time.Timer) {
 	if s.found.count() > 0 && s.busy() && time.Since(s.first) < maxBurst {
 		timer.Reset(s.debounce)
 		return
+	}
+	if t := s.latest(); !t.IsZero() && t.Before(s.last) {
+		s.last = t // on a busy machine it is seen late
+		if t.Before(s.first) {
+			s.first = t
+		}
 	}
 	s.found.span(s.first)
 	s.found.span(s.last)

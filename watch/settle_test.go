@@ -49,6 +49,7 @@ func (s *script) run() {
 func (s *script) events() (<-chan fsnotify.Event, <-chan struct{}) { return s.sent, s.losses }
 func (s *script) interval() time.Duration                          { return s.poll }
 func (s *script) busy() bool                                       { return s.locked.Load() }
+func (s *script) latest() time.Time                                { return time.Time{} }
 func (s *script) lose()                                            { s.found.add("/", Lost) }
 
 func (s *script) writing() writing {

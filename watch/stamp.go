@@ -13,6 +13,8 @@ type stamp struct {
 	inode uint64
 	kind  fileKind
 
+	changed int64 // nanoseconds since 1970 by the system's clock; no part of the state
+
 	// fresh says that the file was changed so shortly before it was looked at
 	// that a further change may leave the rest of the stamp as it is.
 	fresh bool
@@ -52,6 +54,7 @@ func newStamp(info fs.FileInfo, now time.Time) stamp {
 	}
 	s.size = info.Size()
 	s.inode = id(info).inode
+	s.changed = changed(info)
 	age := now.UnixNano() - s.mtime
 	s.fresh = age < int64(tick) || age < int64(coarseTick) && s.mtime%int64(time.Second) == 0
 	return s
@@ -67,6 +70,7 @@ func (s stamp) same(t stamp, wrote bool) bool {
 		return false
 	}
 	s.fresh, t.fresh = false, false
+	s.changed, t.changed = 0, 0
 	return s == t
 }
 

@@ -32,7 +32,7 @@ type view struct {
 	stale bool            // rules have changed
 	found *changes
 
-	newest  time.Time // of the files that a poll found changed
+	newest  time.Time // when the last of the files that were found changed was
 	foreign bool      // newest can't be relied on
 
 	changed func() // the mode has
@@ -219,7 +219,7 @@ func (v *view) compare(d *dir, name string, s stamp, wrote, quiet bool) {
 	}
 	if path := filepath.Join(d.path, name); !quiet && !d.rules.ignores(path, false) {
 		v.found.add(path, op)
-		if t := time.Unix(0, s.mtime); t.After(v.newest) {
+		if t := time.Unix(0, s.changed); t.After(v.newest) {
 			v.newest = t
 		}
 		v.foreign = v.foreign || op == Removed || d.remote != ""
