@@ -118,6 +118,9 @@ func (c *Cmd) inspect(ctx context.Context, id string) (state, error) {
 		err = errSilent
 	}
 	now := state{running: got.Running, code: got.ExitCode, pid: got.Pid, started: got.Pid != 0}
+	if s := c.Spare; s != nil && s.Exec == id {
+		now.started = true // long ago
+	}
 	if errors.Is(err, ErrNoStatus) {
 		now.unknown, err = true, nil
 	}

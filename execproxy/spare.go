@@ -45,8 +45,8 @@ type Spare struct {
 	Plain   string   // why it is a shell in spite of Preload, or of an interpreter that was there, for a person; else empty
 
 	// State asks about Exec who has a connection to the Engine already, and answers as
-	// [Client.ContainerExecInspect]; where it fails the Engine is asked. Nil: there is
-	// nobody.
+	// [Client.ContainerExecInspect], but that the Pid of what has ended may be 0; where it
+	// fails the Engine is asked. Nil: there is nobody.
 	State func(ctx context.Context) (container.ExecInspect, error) `json:"-"`
 
 	release func() // ends its heartbeat; nil: it has none

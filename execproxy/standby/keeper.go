@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/docker/docker/api/types/events"
@@ -38,6 +39,8 @@ type keeper struct {
 	paused bool    // the container is: its spares would not answer
 	unused *time.Timer
 	info   Info
+
+	lent map[string]*lending // by the exec of the spare, while its run goes on
 
 	lessons map[string]*lesson // by Want.lessonKey; of both kinds
 }
@@ -80,7 +83,7 @@ func Keep(ctx context.Context, dir string, engine Engine, want Want, log *log.Lo
 	defer cancel()
 	k := &keeper{
 		engine: engine, log: log, do: make(chan func()), over: make(chan struct{}),
-		unused: time.NewTimer(want.Idle), lessons: map[string]*lesson{},
+		unused: time.NewTimer(want.Idle), lent: map[string]*lending{}, lessons: map[string]*lesson{},
 		info: Info{PID: os.Getpid(), Engine: want.Engine, Container: want.Container, Name: want.Name, User: want.User, Begun: time.Now()},
 	}
 	k.info.Used = k.info.Begun
@@ -141,21 +144,18 @@ func unlisten(dir string, listener *net.UnixListener) {
 }
 
 // follow takes in that the container is paused, goes on, or has ended: where there is
-// no spare now, no other thing would show it.
+// no spare now, no other thing would show it. And with which status an exec has ended, which
+// the Engine tells as soon as it knows.
 func (k *keeper) follow(ctx context.Context) {
 	of := filters.NewArgs(filters.Arg("container", k.info.Container))
-	for _, action := range []events.Action{events.ActionPause, events.ActionUnPause, events.ActionDie} {
+	for _, action := range []events.Action{events.ActionPause, events.ActionUnPause, events.ActionDie, events.ActionExecDie} {
 		of.Add("event", string(action))
 	}
 	happened, failed := k.engine.Events(ctx, events.ListOptions{Filters: of})
 	for {
 		select {
 		case event := <-happened:
-			k.hand(func() {
-				if k.paused = event.Action == events.ActionPause; event.Action == events.ActionDie {
-					k.end(errEnded)
-				}
-			})
+			k.hand(func() { k.happened(event) })
 		case <-failed: // with ctx, or the Engine
 			k.hand(func() { k.paused = false })
 			return
@@ -181,6 +181,25 @@ func (k *keeper) hand(f func()) (called bool) {
 func (k *keeper) end(why error) {
 	if k.ended == nil {
 		k.ended = why
+	}
+}
+
+// happened takes in what has become of the container, or of an exec in it.
+func (k *keeper) happened(event events.Message) {
+	switch event.Action {
+	case events.ActionPause:
+		k.paused = true
+	case events.ActionUnPause:
+		k.paused = false
+	case events.ActionDie:
+		k.end(errEnded)
+	case events.ActionExecDie:
+		l := k.lent[event.Actor.Attributes["execID"]]
+		code, err := strconv.Atoi(event.Actor.Attributes["exitCode"])
+		if l != nil && err == nil && l.code == nil {
+			l.code = &code
+			close(l.ended)
+		}
 	}
 }
 
@@ -267,6 +286,9 @@ type lending struct {
 	spare *held  // nil: there was none
 	token string // of its command
 	quick bool   // it may end soon
+
+	ended chan struct{} // closed when the Engine has told that the spare's exec has ended,
+	code  *int          // with this status
 }
 
 // lend counts a run, and gives it the spare if there is one.
@@ -290,7 +312,11 @@ func (k *keeper) lend(want Want) *lending {
 		h.Close()
 		h = nil
 	}
-	return &lending{kind: s, want: want, spare: h, quick: true}
+	l := &lending{kind: s, want: want, spare: h, quick: true, ended: make(chan struct{})}
+	if h != nil {
+		k.lent[h.Exec] = l
+	}
+	return l
 }
 
 // lasts takes in that a run goes on, or has ended: it holds up no spare any more.
@@ -305,6 +331,9 @@ func (k *keeper) lasts(l *lending) {
 func (k *keeper) back(ctx context.Context, l *lending, hit bool) {
 	k.runs--
 	k.lasts(l)
+	if l.spare != nil {
+		delete(k.lent, l.spare.Exec)
+	}
 	s := l.kind
 	if hit {
 		k.info.Hits++

@@ -81,7 +81,7 @@ func (k *keeper) accompany(ctx context.Context, conn *net.UnixConn, in *bufio.Re
 	for last == inspect {
 		line, _ := in.ReadSlice('\n')
 		if last = string(line); last == inspect && h != nil {
-			k.inspect(ctx, conn, h.Exec)
+			k.inspect(ctx, conn, l)
 		}
 	}
 	hit = h != nil && last != over
@@ -94,11 +94,21 @@ func (k *keeper) accompany(ctx context.Context, conn *net.UnixConn, in *bufio.Re
 	}
 }
 
+// eventTime is how long the Engine's word that an exec has ended is waited for before it is
+// asked. It comes with the end of the output, 0.6 ms sooner than an answer (measured: 20.10).
+const eventTime = 3 * time.Millisecond
+
 // inspect tells a client the state of its exec. One that is not told asks the Engine itself.
-func (k *keeper) inspect(ctx context.Context, conn net.Conn, exec string) {
+func (k *keeper) inspect(ctx context.Context, conn net.Conn, l *lending) {
+	select {
+	case <-l.ended:
+		_ = send(conn, execState{ExitCode: l.code})
+		return
+	case <-time.After(eventTime):
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	got, err := k.engine.ContainerExecInspect(ctx, exec)
+	got, err := k.engine.ContainerExecInspect(ctx, l.spare.Exec)
 	state := execState{Running: got.Running, Pid: got.Pid, ExitCode: &got.ExitCode}
 	switch {
 	case errors.Is(err, execproxy.ErrNoStatus):

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
 
 	"github.com/toxrun/docker-toxrun/execproxy"
 	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
@@ -90,6 +91,38 @@ func TestExitStatusIsAskedWhereTheKeeperHasEnded(t *testing.T) {
 		})
 		if asked == 0 {
 			t.Error("nobody has asked the Engine")
+		}
+	})
+}
+
+// A telling is an Engine whose events are the test's.
+type telling struct {
+	standby.Engine
+	events chan events.Message
+}
+
+func (t telling) Events(ctx context.Context, _ events.ListOptions) (<-chan events.Message, <-chan error) {
+	failed := make(chan error, 1)
+	context.AfterFunc(ctx, func() { failed <- ctx.Err() })
+	return t.events, failed
+}
+
+// What the Engine tells by itself need not be asked.
+func TestExitStatusComesByAnEvent(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
+		engine := telling{slow{e.Client, nil}, make(chan events.Message)}
+		k := keepWith(t, t.TempDir(), e, engine, execproxy.Command(e.Client, e.Container, "sh"), time.Minute)
+		k.is("ready")
+		lease := k.take(true)
+		died := func(exec string) {
+			engine.events <- events.Message{Action: events.ActionExecDie, Actor: events.Actor{Attributes: map[string]string{"execID": exec, "exitCode": "5"}}}
+		}
+		if asked := k.exitsWith5(lease, func() {
+			died("another")
+			died(lease.Spare.Exec)
+			died("another") // and the one before was taken in
+		}); asked > 0 {
+			t.Errorf("the client has asked the Engine %d times", asked)
 		}
 	})
 }

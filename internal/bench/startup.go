@@ -64,7 +64,7 @@ func newTracer(program string, stages []stage) (_ *tracer, err error) {
 		return nil, err
 	}
 	if err := os.Mkdir(t.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("tracing needs root, and %s: %w", traceFS, err)
+		return nil, fmt.Errorf("tracing needs root, and mount -t tracefs nodev %s: %w", traceFS, err)
 	}
 	defer func() {
 		if err != nil {
