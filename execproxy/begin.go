@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// begin creates the exec and has start start it. A signal that comes meanwhile waits
-// for the command to be there, since one that begins later has nobody to end it: until
-// it comes again, or the Engine does not answer at all.
+// begin creates the exec and has start start it. A signal that comes before it is created
+// ends the run: nothing is started then. One that comes later waits for the command to be
+// there, since one that begins after the run has nobody to end it: until it comes again, or
+// the Engine does not answer at all.
 func (r *run) begin(ctx context.Context, start func(ctx context.Context, exec string) (*stream, error)) error {
 	type beginning struct {
 		id     string
@@ -17,14 +18,18 @@ func (r *run) begin(ctx context.Context, start func(ctx context.Context, exec st
 		err    error
 	}
 	begun := make(chan beginning, 1)
-	created := make(chan struct{}, 1)
+	created := make(chan struct{}) // taken before anything is started
 	r.spawn(func() {
 		id, err := r.create(r.requests, r.args, r.token)
 		if err != nil {
 			begun <- beginning{err: r.notCreated(r.requests, err)}
 			return
 		}
-		created <- struct{}{}
+		select {
+		case created <- struct{}{}:
+		case <-r.requests.Done():
+			return
+		}
 		stream, err := start(r.requests, id)
 		begun <- beginning{id, stream, err}
 	})
@@ -32,7 +37,7 @@ func (r *run) begin(ctx context.Context, start func(ctx context.Context, exec st
 	var late <-chan time.Time
 	var limit time.Time
 	isCreated := false
-	gaveUp := errSilent.Error()
+	gaveUp := ""
 	for {
 		select {
 		case b := <-begun:
@@ -49,7 +54,7 @@ func (r *run) begin(ctx context.Context, start func(ctx context.Context, exec st
 			r.silenced(silent)
 
 		case sig := <-r.Signals:
-			if r.times(sig) > 0 && Ends(sig) {
+			if Ends(sig) && (!isCreated || r.times(sig) > 0) {
 				return &SignalError{Signal: sig, Cause: gaveUp}
 			}
 			r.taken = append(r.taken, sig)
@@ -58,11 +63,14 @@ func (r *run) begin(ctx context.Context, start func(ctx context.Context, exec st
 			}
 		case <-done:
 			done, r.cause = nil, context.Cause(ctx)
+			if !isCreated {
+				return r.cause
+			}
 			if limit.IsZero() {
 				late, limit = time.After(r.StopGrace), time.Now().Add(slowStartTime)
 			}
 		case <-late:
-			if isCreated && !r.silenceTold && !r.quiet && time.Now().Before(limit) {
+			if !r.silenceTold && !r.quiet && time.Now().Before(limit) {
 				late = time.After(lookTime)
 				continue
 			}

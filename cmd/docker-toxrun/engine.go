@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -30,6 +31,7 @@ type engine struct {
 	endpoint docker.Endpoint
 	headers  map[string]string // for every request, from docker's configuration
 	settings settings          // of ours, from there
+	tlsFrom  tlsSource
 }
 
 // findEngine follows docker's own order: --context, --host, DOCKER_HOST,
@@ -40,7 +42,11 @@ func findEngine(o *flags.ClientOptions) (engine, error) {
 	if err != nil {
 		return engine{}, err
 	}
-	endpoint, err := findEndpoint(o, file)
+	name, err := contextName(o, file)
+	if err != nil {
+		return engine{}, err
+	}
+	endpoint, err := findEndpoint(o, name)
 	if err != nil {
 		return engine{}, err
 	}
@@ -48,24 +54,25 @@ func findEngine(o *flags.ClientOptions) (engine, error) {
 	if err != nil {
 		return engine{}, err
 	}
-	return engine{endpoint.Host, endpoint, file.HTTPHeaders, settings}, nil
+	return engine{host: endpoint.Host, endpoint: endpoint, headers: file.HTTPHeaders, settings: settings, tlsFrom: tlsSourceOf(o, name)}, nil
 }
 
 const defaultContext = "default"
 
-func findEndpoint(o *flags.ClientOptions, file *configfile.ConfigFile) (docker.Endpoint, error) {
-	name := defaultContext
+// contextName is that of the docker context which is meant.
+func contextName(o *flags.ClientOptions, file *configfile.ConfigFile) (string, error) {
 	switch {
 	case o.Context != "" && len(o.Hosts) > 0:
-		return docker.Endpoint{}, usage("--host and --context exclude each other", "")
+		return "", usage("--host and --context exclude each other", "")
 	case o.Context != "":
-		name = o.Context
+		return o.Context, nil
 	case len(o.Hosts) > 0, os.Getenv(client.EnvOverrideHost) != "":
-	case os.Getenv("DOCKER_CONTEXT") != "":
-		name = os.Getenv("DOCKER_CONTEXT")
-	case file.CurrentContext != "":
-		name = file.CurrentContext
+		return defaultContext, nil
 	}
+	return cmp.Or(os.Getenv("DOCKER_CONTEXT"), file.CurrentContext, defaultContext), nil
+}
+
+func findEndpoint(o *flags.ClientOptions, name string) (docker.Endpoint, error) {
 	if name == defaultContext {
 		return defaultEndpoint(o)
 	}
@@ -100,6 +107,7 @@ func defaultEndpoint(o *flags.ClientOptions) (docker.Endpoint, error) {
 	if t := o.TLSOptions; t != nil {
 		endpoint.SkipTLSVerify = t.InsecureSkipVerify
 		endpoint.TLSData, err = dockercontext.TLSDataFromFiles(t.CAFile, t.CertFile, t.KeyFile)
+		err = tlsSourceOf(o, defaultContext).unread(err)
 	}
 	return endpoint, err
 }
@@ -109,7 +117,7 @@ func defaultEndpoint(o *flags.ClientOptions) (docker.Endpoint, error) {
 // DOCKER_API_VERSION comes before both.
 func (e engine) connect(apiVersion string) (*execproxy.Client, error) {
 	// A client changes the transport that its options bring, so each needs its own.
-	options, err := e.endpoint.ClientOpts()
+	options, err := e.options()
 	if err != nil {
 		return nil, fmt.Errorf("engine %s: %w", e.host, err)
 	}
@@ -126,9 +134,18 @@ func (e engine) connect(apiVersion string) (*execproxy.Client, error) {
 	return &execproxy.Client{Client: connected, TLS: e.tls(), Header: e.headers}, nil
 }
 
+// options are those of docker's client for this Engine.
+func (e engine) options() ([]client.Opt, error) {
+	if strings.HasPrefix(e.host, sshScheme) {
+		return sshOptions(e.host)
+	}
+	options, err := e.endpoint.ClientOpts()
+	return append(options, e.explainTLS), err
+}
+
 // tls tells whether the Engine is reached by TLS, as docker.Endpoint decides it.
 func (e engine) tls() bool {
-	return !strings.HasPrefix(e.host, "ssh://") && (e.endpoint.TLSData != nil || e.endpoint.SkipTLSVerify)
+	return !strings.HasPrefix(e.host, sshScheme) && (e.endpoint.TLSData != nil || e.endpoint.SkipTLSVerify)
 }
 
 // A waitedFor is an Engine of which the user is told when it does not answer, and

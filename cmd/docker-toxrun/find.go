@@ -114,6 +114,7 @@ func (o *options) found(e engine, target *compose.Target, err error, std stdio) 
 	}
 	e.settings.under(&target.Config)
 	to := o.messages(std.err)
+	o.warnUnencrypted(e, to)
 	for _, warning := range []string{e.settings.warning, target.Warning} {
 		if warning != "" {
 			o.once(to.say, warning)

@@ -43,6 +43,15 @@ func hinted(err error, hint string) error { return &hintedError{err, hint} }
 func (e *hintedError) Hint() string  { return e.hint }
 func (e *hintedError) Unwrap() error { return e.error }
 
+// An unreachable is why there is no connection to the Engine, on one line, and what to do.
+type unreachable struct {
+	error
+	hint string
+}
+
+func (e *unreachable) Hint() string  { return e.hint }
+func (e *unreachable) Unwrap() error { return e.error }
+
 // A timeoutError is the end of --timeout.
 type timeoutError time.Duration
 
@@ -113,7 +122,7 @@ func status(err error, to messages) int {
 	to.quiet = false
 	code := statusFailed
 	exit, timeout, start := (*execproxy.ExitError)(nil), timeoutError(0), (*execproxy.StartError)(nil)
-	signal, lost := (*execproxy.SignalError)(nil), (*execproxy.LostError)(nil)
+	signal, lost, unreached := (*execproxy.SignalError)(nil), (*execproxy.LostError)(nil), (*unreachable)(nil)
 	switch {
 	case err == nil:
 		return 0
@@ -140,9 +149,14 @@ func status(err error, to messages) int {
 		return statusFailed
 	case errors.As(err, &lost):
 		to.say(lost.Error())
+	case errors.As(err, &unreached):
+		to.say("no docker engine answers: " + unreached.Error())
 	case client.IsErrConnectionFailed(err):
 		to.say(fmt.Sprintf("no docker engine answers: %v", errors.Unwrap(err)))
 		to.hint("docker version")
+	case strings.Contains(err.Error(), "Client sent an HTTP request to an HTTPS server"): // net/http
+		to.say("the engine answers by TLS only")
+		to.hint("--tlsverify, or DOCKER_TLS_VERIFY=1")
 	default:
 		to.say(err.Error())
 	}

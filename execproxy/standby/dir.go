@@ -15,10 +15,19 @@ import (
 // not there. One that is not this user's, that is open to others or that is a symbolic
 // link is an error.
 func Dir() (string, error) {
-	dir := filepath.Join(os.TempDir(), "docker-toxrun-"+strconv.Itoa(os.Getuid()))
 	if runtime := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(runtime) && ours(runtime) {
-		dir = filepath.Join(runtime, "docker-toxrun")
+		return private(filepath.Join(runtime, "docker-toxrun"))
 	}
+	return DirIn(os.TempDir())
+}
+
+// DirIn is the directory that Dir would return if parent was the one for temporary files.
+func DirIn(parent string) (string, error) {
+	return private(filepath.Join(parent, "docker-toxrun-"+strconv.Itoa(os.Getuid())))
+}
+
+// private makes a directory, or sees whether the one that is there can be trusted.
+func private(dir string) (string, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
 		return "", err
 	}
