@@ -75,11 +75,12 @@ PidFile none
 StrictModes no
 UsePAM no
 PasswordAuthentication no
+KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 MaxStartups 100
-SetEnv DOCKER_HOST=%s PATH=%s
+SetEnv DOCKER_HOST=%s PATH=%s HOME=%s
 %s
-`, h.port, hostKey, h.key, e.Host, setting.path, setting.more), 0o600)
+`, h.port, hostKey, h.key, e.Host, setting.path, h.dir, setting.more), 0o600)
 	h.server = start(t, exec.Command(sshd, "-D", "-e", "-f", config))
 	h.server.err.expect(t, "Server listening on 127.0.0.1")
 	t.Cleanup(func() { h.control("exit").Run() }) // else it holds the server's stderr open
@@ -125,7 +126,10 @@ func (h *sshHost) env(t testing.TB, options ...string) []string {
 	if err := os.Mkdir(bin, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	options = append(options, "UserKnownHostsFile="+h.known, "GlobalKnownHostsFile=/dev/null", "IdentityFile="+h.key, "IdentitiesOnly=yes", "IdentityAgent=none")
+	options = append(options, "UserKnownHostsFile="+h.known, "GlobalKnownHostsFile=/dev/null", "IdentitiesOnly=yes", "IdentityAgent=none")
+	if !slices.ContainsFunc(options, func(option string) bool { return strings.HasPrefix(option, "IdentityFile=") }) {
+		options = append(options, "IdentityFile="+h.key) // all that are given are tried
+	}
 	script := "#!/bin/sh\nexec " + needProgram(t, "ssh") + " -o " + strings.Join(options, " -o ") + ` "$@"` + "\n"
 	h.write(t, filepath.Join(filepath.Base(bin), "ssh"), script, 0o700)
 	return []string{
@@ -350,7 +354,7 @@ func TestUnreachableOverSSH(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close()
+	t.Cleanup(func() { silent.Close() })
 	silentPort := silent.Addr().(*net.TCPAddr).Port
 	for name, test := range map[string]struct {
 		env        []string
@@ -363,7 +367,7 @@ func TestUnreachableOverSSH(t *testing.T) {
 		},
 		"nobody answers": {
 			append(h.env(t, "ConnectTimeout=1"), "DOCKER_HOST="+h.address(silentPort)),
-			"ssh: Connection timed out during banner exchange",
+			fmt.Sprintf("ssh: Connection to 127.0.0.1 port %d timed out", silentPort),
 			fmt.Sprintf("this has to work first: ssh -p %d %s@127.0.0.1", silentPort, h.user),
 		},
 		"unknown key": {
@@ -377,7 +381,7 @@ func TestUnreachableOverSSH(t *testing.T) {
 			fmt.Sprintf("if the host has a new one: ssh-keygen -f %s -R '[127.0.0.1]:%d'; then connect once: %s", filepath.Join(h.dir, "changed"), h.port, login),
 		},
 		"wrong key": {
-			h.env(t, "IdentityFile="+wrong, "IdentityFile=none"),
+			h.env(t, "IdentityFile="+wrong),
 			"ssh: " + h.user + "@127.0.0.1: Permission denied (publickey).",
 			"ssh-add the key, or name it as IdentityFile in ~/.ssh/config; this has to work first: " + login,
 		},
@@ -444,9 +448,10 @@ func TestUnreachableBehindSSH(t *testing.T) {
 			if err := os.Symlink(docker, filepath.Join(nobody, "docker")); err != nil {
 				t.Fatal(err)
 			}
+			before := h.logins()
 			p = start(t, with(in(t, e, "docker-toxrun", "exec", "true"), h.env(t)...))
 			p.exits(t, 0)
-			if n := h.logins(); n != 2 {
+			if n := h.logins() - before; n != 1 {
 				t.Errorf("%d logins", n)
 			}
 		})
@@ -497,7 +502,7 @@ func newGate(t testing.TB, to int) *gate {
 func TestSilentSSHHost(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{
-		"first run": {"exec", "--no-cache", "true"}, "warm run": {"exec", "true"}, "target": {"target", "--no-cache"}, "ps": {"ps"}, "watch": {"watch", "--no-cache", "true"},
+		"first run": {"exec", "--no-cache", "true"}, "warm run": {"exec", "true"}, "target": {"target", "--no-cache"}, "ps": {"ps"}, "watch": {"watch", "--no-cache"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
