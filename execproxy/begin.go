@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// begin creates the exec and has start start it. A signal that comes before it is created
-// ends the run: nothing is started then. One that comes later waits for the command to be
-// there, since one that begins after the run has nobody to end it: until it comes again, or
-// the Engine does not answer at all.
+// begin creates the exec and has start start it. A signal that comes meanwhile waits
+// for the command to be there, since one that begins later has nobody to end it, and an
+// exec that is never started can't be deleted: until it comes again, or the Engine does not
+// answer at all.
 func (r *run) begin(ctx context.Context, start func(ctx context.Context, exec string) (*stream, error)) error {
 	type beginning struct {
 		id     string
@@ -37,8 +37,11 @@ func (r *run) begin(ctx context.Context, start func(ctx context.Context, exec st
 	var late <-chan time.Time
 	var limit time.Time
 	isCreated := false
-	gaveUp := ""
+	gaveUp := errSilent.Error()
 	for {
+		if r.silenceTold && !isCreated && !limit.IsZero() {
+			return r.givenUp(gaveUp)
+		}
 		select {
 		case b := <-begun:
 			if b.err == nil {
@@ -54,7 +57,7 @@ func (r *run) begin(ctx context.Context, start func(ctx context.Context, exec st
 			r.silenced(silent)
 
 		case sig := <-r.Signals:
-			if Ends(sig) && (!isCreated || r.times(sig) > 0) {
+			if r.times(sig) > 0 && Ends(sig) {
 				return &SignalError{Signal: sig, Cause: gaveUp}
 			}
 			r.taken = append(r.taken, sig)
@@ -63,25 +66,27 @@ func (r *run) begin(ctx context.Context, start func(ctx context.Context, exec st
 			}
 		case <-done:
 			done, r.cause = nil, context.Cause(ctx)
-			if !isCreated {
-				return r.cause
-			}
 			if limit.IsZero() {
 				late, limit = time.After(r.StopGrace), time.Now().Add(slowStartTime)
 			}
 		case <-late:
-			if !r.silenceTold && !r.quiet && time.Now().Before(limit) {
+			if isCreated && !r.silenceTold && !r.quiet && time.Now().Before(limit) {
 				late = time.After(lookTime)
 				continue
 			}
-			if r.cause != nil {
-				return fmt.Errorf("%w (%s)", r.cause, gaveUp)
-			}
-			return &SignalError{Signal: r.taken[slices.IndexFunc(r.taken, Ends)], Cause: gaveUp}
+			return r.givenUp(gaveUp)
 		case p := <-r.panics:
 			panic(p)
 		}
 	}
+}
+
+// givenUp is the error for a run that was to end before it had begun.
+func (r *run) givenUp(cause string) error {
+	if r.cause != nil {
+		return fmt.Errorf("%w (%s)", r.cause, cause)
+	}
+	return &SignalError{Signal: r.taken[slices.IndexFunc(r.taken, Ends)], Cause: cause}
 }
 
 // slowStartTime is how long an Engine that answers may take to start a command that is to

@@ -42,8 +42,8 @@ func (f sshFailure) forbidden() bool {
 	return f.status != ownFailure && f.last("permission denied") != ""
 }
 
-// text is what was said, in the line that tells: the last, but for what follows it where a
-// ProxyJump has failed.
+// text is what was said, in the line that tells: the last, but for what a ProxyJump that
+// has failed, and has said so before, makes of it.
 func (f sshFailure) text(to *ssh.Spec) string {
 	line := cmp.Or(f.last("Host key verification failed", "Permission denied", "Connection refused", "Could not resolve", "timed out"), f.last(""))
 	changed := f.after("Offending ", "\x00")
@@ -88,8 +88,6 @@ func (f sshFailure) hint(to *ssh.Spec) string {
 		return "connect once, and compare the key: " + login
 	case f.last("Permission denied") != "":
 		return "ssh-add the key, or name it as IdentityFile in ~/.ssh/config; this has to work first: " + login
-	case f.last("closed by remote host", "Broken pipe", "not responding") != "", len(f.lines) == 0:
-		return ""
 	}
 	return "this has to work first: " + login
 }

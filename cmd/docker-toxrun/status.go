@@ -149,6 +149,9 @@ func status(err error, to messages) int {
 		return statusFailed
 	case errors.As(err, &lost):
 		to.say(lost.Error())
+		if errors.As(err, &unreached) {
+			return code // its hint is for who has never got there
+		}
 	case errors.As(err, &unreached):
 		to.say("no docker engine answers: " + unreached.Error())
 	case client.IsErrConnectionFailed(err):
