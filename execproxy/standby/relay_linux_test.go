@@ -49,7 +49,10 @@ func far(t testing.TB, e enginetest.Target) *farEngine {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		f.made.Add(1)
 		conn, err := new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(e.Host, "unix://"))
-		return farConn{conn, f}, err
+		if err != nil {
+			return nil, err
+		}
+		return farConn{conn, f}, nil
 	}
 	c, err := client.NewClientWithOpts(client.WithHTTPClient(&http.Client{Transport: &http.Transport{DialContext: dial}}),
 		client.WithHost("http://"+client.DummyHost), client.WithDialContext(dial), client.WithVersion(e.Client.ClientVersion()))
