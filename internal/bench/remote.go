@@ -3,14 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	osuser "os/user"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -18,16 +20,14 @@ import (
 const delay = 20 * time.Millisecond
 
 // measureRemote measures the shortest command on another machine, which is reached by ssh.
-func (b *bench) measureRemote(ctx context.Context) (_ []*result, err error) {
+func (b *bench) measureRemote(ctx context.Context) ([]*result, error) {
 	p, err := b.up(ctx, service("tests", "busybox")+"    x-toxrun: {command: [\"true\"]}\n")
 	if err != nil {
 		return nil, err
 	}
 	defer p.down(ctx)
 	m, err := b.machine(ctx)
-	if m != nil {
-		defer func() { err = errors.Join(err, m.close()) }()
-	}
+	defer m.close()
 	if err != nil {
 		return nil, err
 	}
@@ -42,8 +42,8 @@ func (b *bench) measureRemote(ctx context.Context) (_ []*result, err error) {
 	standby.user = append(standby.user, m.environ...)
 	g := &group{
 		title: "`true` over ssh", unit: "ms", variant: "state", rounds: b.pick(20, 5), base: "docker exec",
-		text: fmt.Sprintf("The other machine is a network namespace with an sshd, before the same Engine; what it sends arrives %v later. "+
-			"*Two round trips* are those of connections to it, made and refused, and 15 ms.", delay),
+		text: fmt.Sprintf("The other machine is an sshd before the same Engine; what it sends arrives %v later. "+
+			"*Two round trips* are those of a byte that is sent back, and 15 ms.", delay),
 		promises: []promise{
 			{"standby `docker-toxrun exec -n true` over ssh to `docker -H ssh:// exec ID true`", "standby", "docker exec", 0.2},
 			{"the same to two round trips and 15 ms", "standby", "trips", 1},
@@ -63,103 +63,201 @@ func (b *bench) measureRemote(ctx context.Context) (_ []*result, err error) {
 	return []*result{r}, err
 }
 
-// A machine is a network namespace with an sshd.
+// A machine is an sshd of its own, which what this machine sends reaches at once, and whose
+// answers take delay.
 type machine struct {
-	name    string // of the namespace
-	address string
 	environ []string // of those who reach its Engine
-	sshd    *exec.Cmd
+	echo    net.Conn // to a program there that says what it is told
+	closers []func()
 }
 
-// machine makes one, as root. It is also to be closed where it is not whole.
+// machine makes one. It is also to be closed where it is not whole.
 func (b *bench) machine(ctx context.Context) (*machine, error) {
-	m := &machine{name: filepath.Base(b.tmp), address: "169.254.213.2"}
+	m := new(machine)
 	dir := filepath.Join(b.tmp, "machine")
 	if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o700); err != nil {
+		return m, err
+	}
+	me, err := osuser.Current()
+	if err != nil {
 		return m, err
 	}
 	docker, err := exec.LookPath("docker")
 	if err != nil {
 		return m, err
 	}
-	for _, line := range []string{
-		"ip netns add " + m.name,
-		"ip link add toxrun-bench type veth peer name far netns " + m.name,
-		"ip addr add 169.254.213.1/30 dev toxrun-bench",
-		"ip link set toxrun-bench up",
-		"ip -n " + m.name + " addr add " + m.address + "/30 dev far",
-		"ip -n " + m.name + " link set far up",
-		fmt.Sprintf("tc -n %s qdisc add dev far root netem delay %dms", m.name, delay.Milliseconds()),
-		"ssh-keygen -q -t ed25519 -N  -f " + dir + "/host",
-		"ssh-keygen -q -t ed25519 -N  -f " + dir + "/user",
-		"mkdir -p /run/sshd",
-	} {
-		args := strings.Split(line, " ")
-		if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil {
-			return m, fmt.Errorf("%s: %w\n%s", line, err, out)
-		}
-	}
-	host, err := os.ReadFile(dir + "/host.pub")
+	here, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
 	if err != nil {
 		return m, err
 	}
-	key, err := os.ReadFile(dir + "/user.pub")
+	sshd := here.Addr().(*net.TCPAddr)
+	here.Close()
+	port, err := m.far(sshd.String())
+	if err != nil {
+		return m, err
+	}
+	for _, name := range []string{"host", "user"} {
+		if out, err := exec.CommandContext(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, name)).CombinedOutput(); err != nil {
+			return m, fmt.Errorf("ssh-keygen: %w\n%s", err, out)
+		}
+	}
+	host, err := os.ReadFile(filepath.Join(dir, "host.pub"))
+	if err != nil {
+		return m, err
+	}
+	key, err := os.ReadFile(filepath.Join(dir, "user.pub"))
 	if err != nil {
 		return m, err
 	}
 	for name, text := range map[string]string{
 		"authorized": string(key),
-		"known":      m.address + " " + string(host),
+		"known":      fmt.Sprintf("[127.0.0.1]:%d %s", port, host),
 		"bin/ssh":    fmt.Sprintf("#!/bin/sh\nexec /usr/bin/ssh -o UserKnownHostsFile=%s/known -o IdentityFile=%[1]s/user -o IdentitiesOnly=yes -o BatchMode=yes \"$@\"\n", dir),
-		"config": fmt.Sprintf("ListenAddress %s\nHostKey %s/host\nAuthorizedKeysFile %[2]s/authorized\nPidFile none\nStrictModes no\nUsePAM no\n"+
-			"PasswordAuthentication no\nPermitRootLogin prohibit-password\nSetEnv DOCKER_HOST=unix://%[3]s PATH=%[4]s:/usr/bin:/bin\n", m.address, dir, b.socket, filepath.Dir(docker)),
+		"config": fmt.Sprintf("ListenAddress 127.0.0.1\nPort %d\nHostKey %s/host\nAuthorizedKeysFile %[2]s/authorized\nPidFile none\nStrictModes no\nUsePAM no\n"+
+			"PasswordAuthentication no\nPermitRootLogin prohibit-password\nSetEnv DOCKER_HOST=unix://%[3]s PATH=%[4]s:/usr/bin:/bin\n", sshd.Port, dir, b.socket, filepath.Dir(docker)),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
 			return m, err
 		}
 	}
-	m.environ = []string{"DOCKER_HOST=ssh://root@" + m.address, "PATH=" + dir + "/bin:" + os.Getenv("PATH")}
-	m.sshd = exec.Command("nsenter", "--net=/run/netns/"+m.name, "/usr/sbin/sshd", "-D", "-e", "-f", dir+"/config")
-	said, err := m.sshd.StderrPipe()
+	if me.Uid == "0" { // where sshd, as root, takes its privileges off
+		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
+			return m, err
+		}
+	}
+	m.environ = []string{fmt.Sprintf("DOCKER_HOST=ssh://%s@127.0.0.1:%d", me.Username, port), "PATH=" + dir + "/bin:" + os.Getenv("PATH")}
+	if err := m.serve(exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", filepath.Join(dir, "config"))); err != nil {
+		return m, err
+	}
+	return m, m.listen()
+}
+
+// serve starts an sshd, and waits until it listens.
+func (m *machine) serve(sshd *exec.Cmd) error {
+	said, err := sshd.StderrPipe()
 	if err != nil {
-		return m, err
+		return err
 	}
-	if err := m.sshd.Start(); err != nil {
-		m.sshd = nil
-		return m, err
+	if err := sshd.Start(); err != nil {
+		return err
 	}
+	m.closers = append(m.closers, func() {
+		sshd.Process.Signal(syscall.SIGTERM)
+		sshd.Wait()
+	})
 	var log bytes.Buffer
 	for line := make([]byte, 1024); !strings.Contains(log.String(), "listening"); {
 		n, err := said.Read(line)
 		if log.Write(line[:n]); err != nil {
-			return m, fmt.Errorf("sshd: %w\n%s", err, log.String())
+			return fmt.Errorf("sshd: %w\n%s", err, log.String())
 		}
 	}
 	go io.Copy(io.Discard, said)
-	return m, nil
-}
-
-// close ends the sshd, its connections and the namespace.
-func (m *machine) close() error {
-	if m.sshd != nil {
-		m.sshd.Process.Kill()
-		m.sshd.Wait()
-	}
-	// The links go with the namespace, and the connections with them.
-	if out, err := exec.Command("ip", "netns", "del", m.name).CombinedOutput(); err != nil {
-		return fmt.Errorf("ip netns del %s: %w\n%s", m.name, err, out)
-	}
 	return nil
 }
 
+// listen connects to a program on the machine that says what it is told.
+func (m *machine) listen() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go func() {
+		defer l.Close()
+		if conn, err := l.Accept(); err == nil {
+			io.Copy(conn, conn)
+			conn.Close()
+		}
+	}()
+	port, err := m.far(l.Addr().String())
+	if err == nil {
+		m.echo, err = net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	}
+	if err != nil {
+		l.Close()
+		return err
+	}
+	m.closers = append(m.closers, func() { m.echo.Close() })
+	return nil
+}
+
+// far is a port of this machine that leads to address, with the delay.
+func (m *machine) far(address string) (port int, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	m.closers = append(m.closers, func() { l.Close() })
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer near.Close()
+				far, err := net.Dial("tcp", address)
+				if err != nil {
+					return
+				}
+				defer far.Close()
+				go func() {
+					io.Copy(far, near)
+					far.(*net.TCPConn).CloseWrite()
+				}()
+				late(near, far)
+			}()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// late copies from to to, each byte as much later as the delay.
+func late(to io.Writer, from io.Reader) {
+	type piece struct {
+		data []byte
+		due  time.Time
+	}
+	pieces := make(chan piece, 1<<10)
+	go func() {
+		defer close(pieces)
+		for {
+			data := make([]byte, 32<<10)
+			n, err := from.Read(data)
+			if n > 0 {
+				pieces <- piece{data[:n], time.Now().Add(delay)}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for p := range pieces {
+		time.Sleep(time.Until(p.due))
+		if _, err := to.Write(p.data); err != nil {
+			break
+		}
+	}
+	for range pieces { // until the other side has ended, too
+	}
+}
+
+// close ends the sshd and its connections.
+func (m *machine) close() {
+	for _, f := range slices.Backward(m.closers) {
+		f()
+	}
+}
+
 // trips is the time of two round trips, and 15 ms.
-func (m *machine) trips(ctx context.Context) (float64, error) {
+func (m *machine) trips(context.Context) (float64, error) {
 	begin := time.Now()
 	for range 2 {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", m.address+":9")
-		if err == nil {
-			conn.Close()
-			return 0, errors.New("something listens on port 9")
+		if _, err := m.echo.Write([]byte{0}); err != nil {
+			return 0, err
+		}
+		if _, err := m.echo.Read(make([]byte, 1)); err != nil {
+			return 0, err
 		}
 	}
 	return milliseconds(time.Since(begin)) + 15, nil
