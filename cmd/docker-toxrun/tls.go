@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/docker/cli/cli/flags"
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/client"
 
 	"github.com/toxrun/docker-toxrun/compose"
@@ -61,7 +62,7 @@ func (s tlsSource) name(file, inContext string) string {
 	if s.context != "" {
 		return fmt.Sprintf("%s of context %s", inContext, s.context)
 	}
-	return file
+	return cmp.Or(file, inContext)
 }
 
 // others is how to have other certificates taken: these options, or files of these names.
@@ -98,13 +99,23 @@ func (e engine) explainTLS(c *client.Client) error {
 			return nil, err
 		}
 		conn := tls.Client(plain, config)
-		if err := conn.HandshakeContext(ctx); err != nil {
+		if err = conn.HandshakeContext(ctx); err != nil {
 			plain.Close()
-			return nil, e.untrusted(err)
 		}
-		return &tlsConn{Conn: conn, engine: e}, nil
+		return e.trusting(conn, err)
 	}
 	return nil
+}
+
+// trusting has the errors of what a dialer has returned say what explainTLS does.
+func (e engine) trusting(conn net.Conn, err error) (net.Conn, error) {
+	switch {
+	case !e.tls():
+		return conn, err
+	case err != nil:
+		return nil, e.untrusted(err)
+	}
+	return &tlsConn{Conn: conn, engine: e}, nil
 }
 
 // A tlsConn is a connection whose other side may still refuse the client's certificate:
@@ -124,6 +135,8 @@ func (c *tlsConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+func (c *tlsConn) CloseWrite() error { return c.Conn.(types.CloseWriter).CloseWrite() }
+
 // untrusted says why one side does not trust the other, if err is about that.
 func (e engine) untrusted(err error) error {
 	authority, foreign := errors.AsType[x509.UnknownAuthorityError](err)
@@ -137,7 +150,7 @@ func (e engine) untrusted(err error) error {
 	switch {
 	case foreign:
 		return because(e.tlsFrom.otherAuthority(), "%s is signed by %q, which is not the authority in %s",
-			theirs, authority.Cert.Issuer.CommonName, e.tlsFrom.name(cmp.Or(e.tlsFrom.ca, "this machine"), "ca.pem"))
+			theirs, authority.Cert.Issuer.CommonName, e.tlsFrom.name(e.tlsFrom.ca, "ca.pem"))
 	case misnamed:
 		return because("use a name that it has, or let it have this one", "%s is for %s, not for %s", theirs, namesIn(name.Certificate), name.Host)
 	case isInvalid && invalid.Reason == x509.Expired && invalid.Cert.IsCA:
