@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/docker/cli/cli/connhelper"
 	"github.com/docker/cli/cli/connhelper/ssh"
@@ -29,33 +31,60 @@ func sshOptions(host string) ([]client.Opt, error) {
 	if err != nil {
 		return nil, err
 	}
-	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := helper.Dialer(ctx, network, address)
-		if err != nil {
-			return nil, &unreachable{err, "install an OpenSSH client"}
-		}
-		return &sshConn{conn, to, control}, nil
-	}
+	d := &sshDialer{helper: helper, to: to, control: control}
 	return []client.Opt{
-		client.WithHTTPClient(&http.Client{Transport: &http.Transport{DialContext: dial}}),
+		client.WithHTTPClient(&http.Client{Transport: &http.Transport{DialContext: d.dial}}),
 		client.WithHost(helper.Host),
-		client.WithDialContext(dial),
+		client.WithDialContext(d.dial),
 		client.WithVersionFromEnv(),
 		client.WithAPIVersionNegotiation(),
 	}, nil
+}
+
+// An sshDialer makes connections by docker's helper.
+type sshDialer struct {
+	helper  *connhelper.ConnectionHelper
+	to      *ssh.Spec
+	control controlDir
+
+	mu      sync.Mutex
+	failure *unreachable // of the last connection that never was one
+	since   time.Time
+}
+
+// againTime is for how long what has failed is not tried again: docker's client makes its
+// request even if the one before, for the API version, did not get there, and to wait for a
+// host, or to be asked for a password, is for once.
+const againTime = time.Second
+
+func (d *sshDialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failure != nil && time.Since(d.since) < againTime {
+		return nil, d.failure
+	}
+	conn, err := d.helper.Dialer(ctx, network, address)
+	if err != nil {
+		return nil, &unreachable{err, "install an OpenSSH client"}
+	}
+	return &sshConn{Conn: conn, sshDialer: d}, nil
 }
 
 // An sshConn is a connection of docker's helper: an ssh. Its errors are what that ssh has
 // said, and not the helper's, which are several lines long.
 type sshConn struct {
 	net.Conn
-	to      *ssh.Spec
-	control controlDir
+	*sshDialer
+	worked bool // something has been read
 }
 
 func (c *sshConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	return n, c.explain(err)
+	c.worked = c.worked || n > 0
+	if err = c.explain(err); !c.worked {
+		c.fail(err)
+	}
+	return n, err
 }
 
 // Write takes what is for an ssh that has ended, as a socket would: Read tells why it has.
@@ -70,7 +99,7 @@ func (c *sshConn) Write(p []byte) (int, error) {
 func (c *sshConn) CloseWrite() error { return c.Conn.(types.CloseWriter).CloseWrite() }
 
 // explain makes an unreachable of the helper's error for an ssh that has ended.
-func (c *sshConn) explain(err error) error {
+func (d *sshDialer) explain(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -82,7 +111,16 @@ func (c *sshConn) explain(err error) error {
 	}
 	f := sshFailure{status, strings.FieldsFunc(stderr, func(r rune) bool { return r == '\n' || r == '\r' })}
 	if f.forbidden() {
-		c.control.end(c.to) // which has the groups that the user had at its begin
+		d.control.end(d.to) // which has the groups that the user had at its begin
 	}
-	return &unreachable{errors.New(f.text(c.to)), f.hint(c.to)}
+	return &unreachable{errors.New(f.text(d.to)), f.hint(d.to)}
+}
+
+// fail keeps why there is no connection.
+func (d *sshDialer) fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if failure, ok := errors.AsType[*unreachable](err); ok {
+		d.failure, d.since = failure, time.Now()
+	}
 }
