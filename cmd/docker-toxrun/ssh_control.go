@@ -22,7 +22,8 @@ import (
 type controlDir string
 
 // controlConfig begins with what ssh reads without -F, so that whatever the user has
-// decided comes first, which for ssh means that it counts.
+// decided comes first, which for ssh means that it counts. A Host or Match in there ends
+// with its file.
 //
 // A connection that no run uses is kept for as long as sudo remembers a password. One that
 // is dead would be noticed by TCP only, after a quarter of an hour, and hold up every run
@@ -31,12 +32,11 @@ type controlDir string
 const controlConfig = `# docker-toxrun gives this file to ssh, and writes it.
 Include %[1]s/.ssh/config
 Include /etc/ssh/ssh_config
-Host *
-	ControlMaster auto
-	ControlPath %[2]s
-	ControlPersist 5m
-	ServerAliveInterval 10
-	ClearAllForwardings yes
+ControlMaster auto
+ControlPath %[2]s
+ControlPersist 5m
+ServerAliveInterval 10
+ClearAllForwardings yes
 `
 
 func (d controlDir) config() string { return filepath.Join(string(d), "ssh_config") }

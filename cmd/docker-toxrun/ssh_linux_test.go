@@ -245,7 +245,7 @@ func TestControlConfig(t *testing.T) {
 	t.Parallel()
 	needProgram(t, "ssh")
 	for name, test := range map[string]struct{ users, host, want string }{
-		"none": {"", "box", "controlmaster auto, controlpath /run/x/ssh-*, controlpersist 300, serveraliveinterval 10"},
+		"none": {"", "box", "controlmaster auto, controlpath /run/x/ssh-*, controlpersist 300, serveraliveinterval 10, clearallforwardings yes"},
 		"own":  {"ControlMaster no\nControlPath /run/own\nControlPersist 9\nServerAliveInterval 1\nUser ann\nPort 99\nIdentityFile /run/key", "box", "controlmaster false, controlpath /run/own, controlpersist 9, serveraliveinterval 1, user ann, port 99, identityfile /run/key"},
 		// What is for others ends with the file.
 		"host":          {"Port 98\nHost other\nControlPath /run/own", "box", "controlmaster auto, controlpath /run/x/ssh-*, port 98"},
