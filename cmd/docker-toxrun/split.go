@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/docker/client"
 	"github.com/spf13/pflag"
 
 	"github.com/toxrun/docker-toxrun/compose"
@@ -72,7 +73,7 @@ func (o *options) runSplit(ctx context.Context, p plan, screen *terminal, receiv
 	s.out, s.err = screen.lines()
 	s.lanes = o.lanes(p, screen, s.out, s.err)
 	jobs, err := interruptible(ctx, received, func(ctx context.Context) ([]splitJob, error) {
-		return o.jobs(ctx, p.engine, s.lanes[0], p.what.args(p.targets[0].Config))
+		return o.jobs(ctx, s.lanes[0], p.what.args(p.targets[0].Config))
 	})
 	if err != nil {
 		return err
@@ -117,7 +118,7 @@ func (o *options) runSplit(ctx context.Context, p plan, screen *terminal, receiv
 	memory.keep(outcomes)
 	worst := s.sum(outcomes, took)
 	if report != nil {
-		if err := newSplitReport(began, took, worst, outcomes).write(report); err != nil {
+		if err := s.report(began, took, worst, outcomes).write(report); err != nil {
 			return err
 		}
 	}
@@ -178,9 +179,8 @@ func (s *splitting) run(ctx context.Context, job lanes.Job, at int, begins func(
 	}
 	l.out, l.err = output.stream(0), output.stream(1)
 	args := s.args[job.Name]
-	err = s.o.run(ctx, s.plan.engine, l, command{args: func(compose.Config) []string { return args }, queued: s.plan.what.queued, mapped: s.plan.what.mapped, env: s.plan.what.env})
-	if _, gone := errors.AsType[*execproxy.GoneError](err); gone {
-		l.to.say(err.Error())
+	err = s.o.run(ctx, l, command{args: func(compose.Config) []string { return args }, queued: s.plan.what.queued, mapped: s.plan.what.mapped, env: s.plan.what.env})
+	if s.unbegun(err, l) {
 		return lanes.End{Gone: true, Unbegun: true}
 	}
 	code := status(err, l.to)
@@ -190,9 +190,34 @@ func (s *splitting) run(ctx context.Context, job lanes.Job, at int, begins func(
 		}
 	}
 	end := lanes.End{Status: code}
-	end.Gone = code != 0 && !s.plan.engine.runs(context.WithoutCancel(ctx), l.target)
+	end.Gone = code != 0 && !l.target.engine.runs(context.WithoutCancel(ctx), l.target.Target)
 	end.Lost = end.Gone || execproxy.Died(err)
 	return end
+}
+
+// unbegun tells whether err shows that the job has not begun, since its container is not
+// there any more, or its engine, and says so: of an engine once.
+func (s *splitting) unbegun(err error, l lane) bool {
+	_, gone := errors.AsType[*execproxy.GoneError](err)
+	_, lost := errors.AsType[*execproxy.LostError](err) // of an engine that has gone later
+	switch e := l.target.engine; {
+	case gone:
+		l.to.say(err.Error())
+	case lost || !client.IsErrConnectionFailed(err):
+		return false
+	case e.others:
+		s.o.once(func(string) { newEngineError(e, err).status(s.about(""), "") }, e.host)
+	default:
+		s.o.once(func(string) { status(err, s.about("")) }, e.host)
+	}
+	return true
+}
+
+// about is where toxrun speaks of a job, or of all for the empty name.
+func (s *splitting) about(job string) messages {
+	to := s.lanes[0].to
+	to.about = job
+	return to
 }
 
 // canceled tells whether all that still runs was to end.
@@ -210,8 +235,7 @@ func (s *splitting) changed(o lanes.Outcome) {
 	if s.table != nil {
 		s.table.Changed(o)
 	}
-	to := s.lanes[0].to
-	to.about = o.Job
+	to := s.about(o.Job)
 	switch o.State {
 	case lanes.Ended:
 		to.ended(o.Status, o.Took, s.color)
@@ -261,15 +285,13 @@ func (s *splitting) sum(outcomes []lanes.Outcome, took time.Duration) (worst int
 	}
 	text := fmt.Sprintf("%d of %d passed in %s", passed, len(outcomes), brief(took))
 	for _, group := range []struct {
-		what string
-		jobs []string
-	}{{"failed", failed}, {"lost", lost}, {"canceled", canceled}, {"not begun", left}} {
-		if len(group.jobs) > 0 {
-			text += fmt.Sprintf("; %s: %s", group.what, strings.Join(group.jobs, ", "))
+		what  string
+		names []string
+	}{{"failed", failed}, {"lost", lost}, {"canceled", canceled}, {"not begun", left}, {"left out", s.plan.left.names()}} {
+		if len(group.names) > 0 {
+			text += fmt.Sprintf("; %s: %s", group.what, strings.Join(group.names, ", "))
 		}
 	}
-	to := s.lanes[0].to
-	to.about = ""
-	to.say(text)
+	s.about("").say(text)
 	return worst
 }

@@ -141,7 +141,7 @@ func newKeeper(std stdio) *cobra.Command {
 			if err := json.NewDecoder(std.in).Decode(&want); err != nil {
 				return fmt.Errorf("%s is started by a run that is over: %w", keeperName, err)
 			}
-			e := engine{want.Engine, docker.Endpoint{EndpointMeta: docker.EndpointMeta{Host: want.Engine}}, want.Headers, settings{}}
+			e := engine{host: want.Engine, endpoint: docker.Endpoint{EndpointMeta: docker.EndpointMeta{Host: want.Engine}}, headers: want.Headers}
 			connected, err := e.connect(want.APIVersion)
 			if err != nil {
 				return err

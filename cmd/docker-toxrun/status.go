@@ -114,6 +114,9 @@ func status(err error, to messages) int {
 	code := statusFailed
 	exit, timeout, start := (*execproxy.ExitError)(nil), timeoutError(0), (*execproxy.StartError)(nil)
 	signal, lost := (*execproxy.SignalError)(nil), (*execproxy.LostError)(nil)
+	if engines, ok := errors.AsType[enginesError](err); ok {
+		return engines.status(to, "")
+	}
 	switch {
 	case err == nil:
 		return 0
@@ -142,7 +145,9 @@ func status(err error, to messages) int {
 		to.say(lost.Error())
 	case client.IsErrConnectionFailed(err):
 		to.say(fmt.Sprintf("no docker engine answers: %v", errors.Unwrap(err)))
-		to.hint("docker version")
+		if _, ok := errors.AsType[*hintedError](err); !ok {
+			to.hint("docker version")
+		}
 	default:
 		to.say(err.Error())
 	}
