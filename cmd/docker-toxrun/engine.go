@@ -170,11 +170,11 @@ func (e engine) tls() bool {
 }
 
 // A waitedFor is an Engine of which the user is told when it does not answer, and
-// when it does again. Where there are others it is not waited for.
+// when it does again. Where there are others it is waited for engineTime.
 type waitedFor struct {
 	*client.Client
-	engine
-	to messages
+	engine engine
+	to     messages
 }
 
 // silentTime is how long a request may be without an answer before the user is told,
@@ -192,17 +192,19 @@ func (w *waitedFor) ContainerInspect(ctx context.Context, name string) (containe
 }
 
 func wait[T any](ctx context.Context, w *waitedFor, request func(context.Context) (T, error)) (T, error) {
-	if w.others {
-		return within(ctx, engineTime, request)
-	}
-	answer := begin(func() (T, error) { return request(ctx) })
+	answer := begin(func() (T, error) {
+		if w.engine.others {
+			return within(ctx, engineTime, request)
+		}
+		return request(ctx)
+	})
 	silent := time.NewTimer(silentTime)
 	defer silent.Stop()
 	select {
 	case r := <-answer:
 		return r.value, r.err
 	case <-silent.C:
-		w.to.say(fmt.Sprintf("engine %s does not answer; toxrun goes on waiting for it", w.host))
+		w.to.say(fmt.Sprintf("engine %s does not answer; toxrun goes on waiting for it", w.engine.host))
 	}
 	r := <-answer
 	if r.err == nil {

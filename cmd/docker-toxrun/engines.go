@@ -48,27 +48,26 @@ func (e engine) String() string {
 
 // docker is the docker command that works on the engine.
 func (e engine) docker(args ...string) string {
-	option := []string{"docker", "--context", e.context}
-	if e.context == "" {
-		option = []string{"docker", "-H", e.host}
+	return compose.CommandLine(slices.Concat([]string{"docker"}, e.means(), args))
+}
+
+// means is docker's option that means the engine.
+func (r reference) means() []string {
+	if r.context == "" {
+		return []string{"--host", r.address}
 	}
-	return compose.CommandLine(append(option, args...))
+	return []string{"--context", r.context}
 }
 
 // engines are those in which a command runs: several only where it may run in several
 // containers.
 func (o *options) engines() ([]engine, error) {
 	engines, err := findEngines(o.docker)
-	switch {
-	case err != nil || len(engines) == 1:
+	if err != nil || len(engines) == 1 || o.every || o.split.split {
 		return engines, err
-	case !o.every && !o.split.split:
-		return nil, usage(fmt.Sprintf("this is for one container, not for %d engines (%s)", len(engines), names(engines)),
-			"name one of them; --all and --split are for all")
-	case o.up:
-		return nil, usage("--up starts a service in one engine", engines[0].docker("compose", "up", "-d")+", and so in the others")
 	}
-	return engines, nil
+	return nil, usage(fmt.Sprintf("this is for one container, not for %d engines (%s)", len(engines), names(engines)),
+		"name one of them; --all and --split are for all")
 }
 
 // firstEngine is for what is the same in all.

@@ -33,6 +33,7 @@ type options struct {
 	split            splitOptions
 	noCache          bool
 	up               bool          // start the service first
+	upTurn           sync.Mutex    // of several engines
 	wait             time.Duration // for it to be ready; 0: not at all
 
 	env, envFiles []string

@@ -145,7 +145,11 @@ func (o *options) ping(ctx context.Context, e engine, p *pong, std stdio) error 
 
 // engine asks the engine what it is, and how fast it answers.
 func (p *pong) engine(ctx context.Context, e *execproxy.Client) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, engineTime, fmt.Errorf("engine %s does not answer within %v", p.Engine.Host, engineTime))
+	silent := error(silentError(engineTime))
+	if p.Engine.Name == "" {
+		silent = fmt.Errorf("engine %s does not answer within %v", p.Engine.Host, engineTime)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, engineTime, silent)
 	defer cancel()
 	version, err := e.ServerVersion(ctx)
 	begin := time.Now()

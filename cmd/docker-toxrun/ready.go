@@ -224,11 +224,13 @@ func (o *options) composeUp(ctx context.Context, e engine, std stdio) error {
 	args := query.ComposeCommand(append([]string{"up", "-d"}, services...)...) // docker compose ...
 	env := os.Environ()
 	if exec.CommandContext(ctx, "docker", "compose", "version").Run() == nil {
-		args = slices.Concat(args[:1], o.dockerArgs(), args[1:])
+		args = slices.Concat(args[:1], o.dockerArgs(e), args[1:])
 	} else {
 		args = append([]string{"docker-compose"}, args[2:]...)
 		env = append(env, "DOCKER_HOST="+e.host)
 	}
+	o.upTurn.Lock() // each draws on the same terminal
+	defer o.upTurn.Unlock()
 	up := exec.CommandContext(ctx, args[0], args[1:]...)
 	up.Stdout, up.Stderr, up.Env, up.Dir = std.err, std.err, env, query.Dir
 	up.Cancel = func() error { return up.Process.Signal(syscall.SIGTERM) }
@@ -239,7 +241,13 @@ func (o *options) composeUp(ctx context.Context, e engine, std stdio) error {
 	return nil
 }
 
-// dockerArgs are the options of docker's own that were given.
-func (o *options) dockerArgs() []string {
-	return o.given(func(f *pflag.Flag) bool { return o.dockerFlags.Lookup(f.Name) != nil })
+// dockerArgs are the options of docker's own that were given, for one of the engines.
+func (o *options) dockerArgs(e engine) []string {
+	args := o.given(func(f *pflag.Flag) bool {
+		return o.dockerFlags.Lookup(f.Name) != nil && !(e.others && (f.Name == "context" || f.Name == "host"))
+	})
+	if e.others {
+		args = append(args, e.means()...)
+	}
+	return args
 }
