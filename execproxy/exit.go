@@ -23,6 +23,9 @@ func (r *run) ended(end error, began string, signaled bool) exit {
 	if _, refused := errors.AsType[*StartError](end); refused {
 		return exit{err: end}
 	}
+	if end == nil && r.woken() && r.Spare.Whole != nil && !r.Spare.Whole(r.requests) {
+		end = errRelay
+	}
 	if r.woken() && !r.hasBegun() {
 		// All that a process has written arrives as long as its container lives.
 		if now, _, err := r.condition(r.requests, began); now == running && end == nil && err == nil {
@@ -66,6 +69,9 @@ func (r *run) ended(end error, began string, signaled bool) exit {
 // output of a command open that has closed it and runs on; so what ends earlier is
 // the connection.
 const brokenTime = 2 * time.Second
+
+// errRelay is the end of output that another process has relayed, and not to its end.
+var errRelay = errors.New("the keeper has ended, or lost the engine")
 
 // broke is the error for output that ended otherwise than with the command.
 func broke(end error) error {

@@ -49,6 +49,10 @@ type Spare struct {
 	// fails the Engine is asked. Nil: there is nobody.
 	State func(ctx context.Context) (container.ExecInspect, error) `json:"-"`
 
+	// Whole tells, at Conn's end, whether all has come that the Engine has sent, where
+	// another process relays it. Nil: Conn is the Engine's own, and its end means that.
+	Whole func(ctx context.Context) bool `json:"-"`
+
 	release func() // ends its heartbeat; nil: it has none
 }
 

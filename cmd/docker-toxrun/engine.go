@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -22,6 +25,7 @@ import (
 
 	"github.com/toxrun/docker-toxrun/compose"
 	"github.com/toxrun/docker-toxrun/execproxy"
+	"github.com/toxrun/docker-toxrun/execproxy/standby"
 )
 
 // An engine is where the Docker Engine is, as docker itself would find it.
@@ -34,6 +38,9 @@ type engine struct {
 	endpoint docker.Endpoint
 	headers  map[string]string // for every request, from docker's configuration
 	settings settings          // of ours, from there
+
+	// dial is asked first for a connection; nil, or where it fails: one is made.
+	dial func(ctx context.Context) (net.Conn, error)
 }
 
 // A reference is what means an Engine: a context or, where that is empty, an address.
@@ -151,6 +158,11 @@ func (e engine) connect(apiVersion string) (*execproxy.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine %s: %w", e.host, err)
 	}
+	if e.dial != nil {
+		if options, err = e.dialed(options); err != nil {
+			return nil, fmt.Errorf("engine %s: %w", e.host, err)
+		}
+	}
 	if len(e.headers) > 0 {
 		options = append(options, client.WithHTTPHeaders(e.headers))
 	}
@@ -161,7 +173,83 @@ func (e engine) connect(apiVersion string) (*execproxy.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine %s: %w", e.host, err)
 	}
-	return &execproxy.Client{Client: connected, TLS: e.tls(), Header: e.headers}, nil
+	return &execproxy.Client{Client: connected, TLS: e.tls() && e.dial == nil, Header: e.headers}, nil
+}
+
+// dialed are the options of a client whose connections are e.dial's, or those of a client
+// with options. What comes out of either is the Engine's, TLS and all done.
+func (e engine) dialed(options []client.Opt) ([]client.Opt, error) {
+	own, err := client.NewClientWithOpts(options...)
+	if err != nil {
+		return nil, err
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		if conn, err := e.dial(ctx); err == nil {
+			return conn, nil
+		}
+		return own.Dialer()(ctx)
+	}
+	return []client.Opt{
+		client.WithHTTPClient(&http.Client{Transport: &http.Transport{DialContext: dial}}),
+		client.WithHost("http://" + client.DummyHost), // as of a connection helper of docker's
+		client.WithDialContext(dial),
+		client.WithVersionFromEnv(), client.WithAPIVersionNegotiation(),
+	}, nil
+}
+
+// A secret is what a keeper has to know to reach an Engine by TLS.
+type secret struct {
+	CA, Cert, Key []byte
+	SkipVerify    bool
+}
+
+// secret is e's, or nil.
+func (e engine) secret() []byte {
+	if !e.tls() {
+		return nil
+	}
+	s := secret{SkipVerify: e.endpoint.SkipTLSVerify}
+	if data := e.endpoint.TLSData; data != nil {
+		s.CA, s.Cert, s.Key = data.CA, data.Cert, data.Key
+	}
+	text, _ := json.Marshal(s)
+	return text
+}
+
+// engineOf is the Engine that a keeper is told of.
+func engineOf(want standby.Want) (engine, error) {
+	e := engine{host: want.Engine, headers: want.Headers}
+	e.endpoint.Host = want.Engine
+	if want.Secret == nil {
+		return e, nil
+	}
+	var s secret
+	if err := json.Unmarshal(want.Secret, &s); err != nil {
+		return e, err
+	}
+	e.endpoint.SkipTLSVerify = s.SkipVerify
+	if s.CA != nil || s.Cert != nil || s.Key != nil {
+		e.endpoint.TLSData = &dockercontext.TLSData{CA: s.CA, Cert: s.Cert, Key: s.Key}
+	}
+	return e, nil
+}
+
+// variables are those that a keeper of e needs: ssh's and its agent's, and where the
+// authorities are that the system trusts.
+func (e engine) variables() (env []string) {
+	var keys []string
+	switch {
+	case strings.HasPrefix(e.host, "ssh://"):
+		keys = []string{"PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR", "TMPDIR"}
+	case e.tls():
+		keys = []string{"SSL_CERT_FILE", "SSL_CERT_DIR"}
+	}
+	for _, key := range keys {
+		if value, set := os.LookupEnv(key); set {
+			env = append(env, key+"="+value)
+		}
+	}
+	return env
 }
 
 // tls tells whether the Engine is reached by TLS, as docker.Endpoint decides it.

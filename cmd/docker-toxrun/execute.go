@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path"
 
@@ -124,6 +125,10 @@ func (o *options) place(t *compose.Target) (place, error) {
 // run runs the command in a lane, and there alone on this terminal.
 func (o *options) run(ctx context.Context, l lane, what command) error {
 	e, t := l.target.engine, l.target.Target
+	var keeper keeping
+	if !e.plain() {
+		e.dial = func(ctx context.Context) (net.Conn, error) { return keeper.dial(ctx) }
+	}
 	connected, err := e.connect(t.APIVersion)
 	if err != nil {
 		return err
@@ -133,6 +138,7 @@ func (o *options) run(ctx context.Context, l lane, what command) error {
 	if err != nil {
 		return err
 	}
+	keeper = o.keeper(e, t, c, false)
 	c.Stdin, c.Stdout, c.Stderr, c.Notice = l.in, l.out, l.err, l.to.say
 	c.Signals, c.Suspend = l.received.signals, l.received.suspend
 	if o.detach {
@@ -181,7 +187,7 @@ func (o *options) run(ctx context.Context, l lane, what command) error {
 	if err := with.send(ctx, l.received); err != nil {
 		return err
 	}
-	keeper := o.ask(e, t, c, false)
+	keeper.take(c)
 	if keeper.lease != nil {
 		place.Runs(runOf(c))
 	}

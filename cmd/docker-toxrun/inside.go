@@ -167,7 +167,8 @@ func (in *inside) answer(ctx context.Context, q question) ([]string, error) {
 	// Python that has imported for the next run is not for anything else, and whoever only
 	// types leaves no keeper behind.
 	c.Preload, c.Learn = nil, nil
-	keeper := in.o.ask(in.engine, in.target, c, true)
+	keeper := in.o.keeper(in.engine, in.target, c, true)
+	keeper.take(c)
 	keeper.spawn = false
 	limit, cancel := context.WithTimeout(ctx, q.wait+endTime)
 	defer cancel()

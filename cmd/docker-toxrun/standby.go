@@ -3,11 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -17,7 +17,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/docker/cli/cli/context/docker"
 	"github.com/spf13/cobra"
 
 	"github.com/toxrun/docker-toxrun/compose"
@@ -27,23 +26,23 @@ import (
 
 // A keeping is what a run has to do with its keeper: none for the zero value.
 type keeping struct {
-	dir    string
+	dir    string // "": there is no standby
+	engine engine
 	want   standby.Want
 	lease  *standby.Lease    // nil: none is there
 	spawn  bool              // leave one behind
 	mutter func(line string) // for those who want to know
 }
 
-// ask asks the keeper of the target for a spare for c, where standby is on and can
-// be; with shell, one that is no interpreter. Whatever goes wrong with it is no concern of
-// the run's.
-func (o *options) ask(e engine, t *compose.Target, c *execproxy.Cmd, shell bool) keeping {
-	k := keeping{mutter: func(string) {}}
+// keeper is what a run of c has to do with the keeper of its target; with shell, one that
+// needs a spare that is no interpreter. Nobody is asked yet.
+func (o *options) keeper(e engine, t *compose.Target, c *execproxy.Cmd, shell bool) keeping {
+	k := keeping{engine: e, mutter: func(string) {}}
 	if o.verbose {
 		k.mutter = func(line string) { c.Notice("standby: " + line) }
 	}
 	idle := cmp.Or(o.standby, t.Config.Standby)
-	if idle <= 0 || o.noStandby || !standby.Supported || !e.plain() {
+	if idle <= 0 || o.noStandby || !standby.Supported {
 		return k
 	}
 	dir, err := standby.Dir()
@@ -52,8 +51,18 @@ func (o *options) ask(e engine, t *compose.Target, c *execproxy.Cmd, shell bool)
 		return k
 	}
 	k.dir, k.want = dir, standby.WantFor(c, e.host, c.Engine.ClientVersion(), idle)
-	k.want.Headers, k.want.Shell = e.headers, shell
-	k.lease, err = standby.Take(dir, k.want)
+	k.want.Headers, k.want.Secret, k.want.Shell = e.headers, e.secret(), shell
+	return k
+}
+
+// take asks for a spare for c, where standby is on and can be. Whatever goes wrong with it
+// is no concern of the run's.
+func (k *keeping) take(c *execproxy.Cmd) {
+	if k.dir == "" {
+		return
+	}
+	var err error
+	k.lease, err = standby.Take(k.dir, k.want)
 	switch {
 	case err != nil:
 		k.mutter(err.Error())
@@ -68,7 +77,14 @@ func (o *options) ask(e engine, t *compose.Target, c *execproxy.Cmd, shell bool)
 	if k.lease != nil {
 		c.Spare, c.Token = k.lease.Spare, k.lease.Token
 	}
-	return k
+}
+
+// dial is a connection to the Engine that the keeper has.
+func (k *keeping) dial(ctx context.Context) (net.Conn, error) {
+	if k.dir == "" {
+		return nil, errors.New("there is no standby")
+	}
+	return standby.Dial(ctx, k.dir, k.want)
 }
 
 // teach has the run that leaves a keeper behind start in a spare of its own: what its
@@ -114,7 +130,7 @@ func (k keeping) leave() error {
 	if err != nil {
 		return err
 	}
-	return standby.Spawn(self, []string{keeperName, k.dir}, filepath.Join(cache, "standby.log"), k.want)
+	return standby.Spawn(self, []string{keeperName, k.dir}, k.engine.variables(), filepath.Join(cache, "standby.log"), k.want)
 }
 
 // sources are the places in the container of what is mounted from this machine.
@@ -137,11 +153,14 @@ func newKeeper(std stdio) *cobra.Command {
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var want standby.Want
-			if err := json.NewDecoder(std.in).Decode(&want); err != nil {
+			want, err := standby.ReadWant(std.in)
+			if err != nil {
 				return fmt.Errorf("%s is started by a run that is over: %w", keeperName, err)
 			}
-			e := engine{host: want.Engine, endpoint: docker.Endpoint{EndpointMeta: docker.EndpointMeta{Host: want.Engine}}, headers: want.Headers}
+			e, err := engineOf(want)
+			if err != nil {
+				return err
+			}
 			connected, err := e.connect(want.APIVersion)
 			if err != nil {
 				return err

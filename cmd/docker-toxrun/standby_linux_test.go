@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,11 +26,12 @@ import (
 type stander struct {
 	testing.TB
 	e   enginetest.Target
+	dir string // where it runs; "": here
 	env []string
 }
 
 func newStander(t testing.TB, e enginetest.Target) *stander {
-	s := &stander{t, e, environment(t, e.Host, "TOXRUN_CONTAINER="+e.Container, "TOXRUN_STANDBY=10m", "XDG_RUNTIME_DIR="+t.TempDir())}
+	s := &stander{t, e, "", environment(t, e.Host, "TOXRUN_CONTAINER="+e.Container, "TOXRUN_STANDBY=10m", "XDG_RUNTIME_DIR="+t.TempDir())}
 	t.Cleanup(func() {
 		if out, err := s.run("standby", "stop").CombinedOutput(); err != nil {
 			t.Errorf("standby stop: %v\n%s", err, out)
@@ -38,7 +42,7 @@ func newStander(t testing.TB, e enginetest.Target) *stander {
 
 func (s *stander) run(args ...string) *exec.Cmd {
 	cmd := exec.Command(programName, args...)
-	cmd.Env = s.env
+	cmd.Dir, cmd.Env = s.dir, s.env
 	return cmd
 }
 
@@ -265,31 +269,87 @@ func TestKeeperStandsAlone(t *testing.T) {
 	}
 }
 
-// Elsewhere than on a plain connection there is none, and no word about it.
-func TestStandbyIsForPlainConnections(t *testing.T) {
+// However the Engine is reached, a run wakes what waits, and all of it goes by what the
+// keeper has: where ssh can't be started any more, nobody notices.
+func TestStandbyByEveryWay(t *testing.T) {
 	t.Parallel()
-	for name, at := range map[string]struct {
-		way     way
-		keepers int
-	}{"tcp": {overTCP, 1}, "tls": {overTLS, 0}, "ssh": {overSSH, 0}} {
+	for name, reach := range map[string]way{"tcp": overTCP, "tls": overTLS, "ssh": overSSH} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := enginetest.Fake(t, enginetest.Container{})
+			project := newProject(t)
+			e := project.engine.Target(project.container)
 			s := newStander(t, e)
-			s.env = append(s.env, at.way(t, e)...)
+			s.dir, s.env = project.dir, append(slices.DeleteFunc(s.env, func(v string) bool { return strings.HasPrefix(v, "TOXRUN_CONTAINER=") }), reach(t, e)...)
 			s.exits5()
-			if at.keepers > 0 {
-				s.keeper(0)
-				s.exits5()
-				if k := s.keeper(0); k.Hits != 1 {
-					t.Errorf("%+v", k)
-				}
-				return
+			s.keeper(0)
+			whole := s.env
+			bin := t.TempDir()
+			if err := os.WriteFile(filepath.Join(bin, "ssh"), []byte("#!/bin/sh\necho no ssh >&2\nexit 1\n"), 0o700); err != nil {
+				t.Fatal(err)
 			}
+			s.env = append(s.env, "PATH="+bin+":"+os.Getenv("PATH"))
 			s.exits5()
-			if log, err := os.ReadFile(s.log()); !os.IsNotExist(err) {
-				t.Errorf("there was a keeper: %s, %v", log, err)
+			if k := s.keeper(0); k.Hits != 1 {
+				t.Errorf("%+v", k)
 			}
+
+			data := make([]byte, 20<<20)
+			rand.Read(data)
+			cmd := s.run("exec", "cat")
+			sum := sha256.New()
+			cmd.Stdin, cmd.Stdout = bytes.NewReader(data), sum
+			start(t, cmd).exits(t, 0)
+			if want := sha256.Sum256(data); !bytes.Equal(sum.Sum(nil), want[:]) {
+				t.Error("what comes back from cat is not what went in")
+			}
+			s.keeper(0)
+
+			token := number()
+			p := start(t, s.run("exec", "sh", "-c", family, "sh", token))
+			p.out.expect(t, "ready\n")
+			e.Sleeps(t, token, 5)
+			p.Process.Signal(syscall.SIGINT)
+			p.out.expect(t, "trapped\n")
+			p.exits(t, 3)
+			nothingLeft(t, e, token)
+			if k := s.keeper(0); k.Hits != 3 {
+				t.Errorf("%+v", k)
+			}
+
+			s.env = whole
+			s.atTerminal(0, "exec", "true")
+			s.terminalKeeper()
+			s.env = append(s.env, "PATH="+bin+":"+os.Getenv("PATH"))
+			if shown := s.atTerminal(5, "exec", "sh", "-c", "stty size; exit 5"); !strings.Contains(shown, "40 120") {
+				t.Errorf("shown %q", shown)
+			}
+		})
+	}
+}
+
+// Output that a keeper was to relay is lost with it, and that is said; the command ends.
+func TestKeeperThatRelaysIsKilled(t *testing.T) {
+	t.Parallel()
+	for name, reach := range map[string]way{"tls": overTLS, "ssh": overSSH} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := enginetest.Real(t, enginetest.DefaultImage)
+			s := newStander(t, e)
+			s.env = append(s.env, reach(t, e)...)
+			s.exits5()
+			k := s.keeper(0)
+			token := number()
+			p := start(t, s.run("exec", "-n", "sh", "-c", "echo begun; sleep "+token+"; exit 0"))
+			p.out.expect(t, "begun\n")
+			syscall.Kill(k.PID, syscall.SIGKILL)
+			p.exits(t, 125)
+			if said := unhurried(p.err.String()); strings.Count(said, "\n") != 1 || !strings.Contains(said, "output is missing") {
+				t.Errorf("stderr %q", said)
+			}
+			nothingLeft(t, e, token)
+			s.exits5()
+			s.keeper(k.PID)
+			s.exits5()
 		})
 	}
 }

@@ -9,9 +9,15 @@
 // from then on; the keeper only waits for it to say that the run is over, and then
 // starts the next spare. A spare is never started while a run is going on.
 //
-// There is nothing that a run can lose by it. Whatever is wrong with a keeper, a
+// A connection that only the keeper can go on with, since TLS has its state there or a
+// connection helper its process, is relayed: what the client is given is the end of a
+// socket. To reach such an Engine takes round trips, so the keeper has one connection more,
+// for what else the client has to ask ([Dial]).
+//
+// There is nothing that a run can lose by it unseen. Whatever is wrong with a keeper, a
 // run does without: Take gives up after 250 ms, a spare that has died has begun
-// nothing, and a command that has begun needs no keeper any more. A client that is
+// nothing, and a command that has begun needs no keeper any more; one whose output was
+// relayed is lost with its keeper, and says so. A client that is
 // gone without a last message was killed: then its keeper ends what it has left running.
 //
 // The package knows no options and no terminal, and decides nothing about who has

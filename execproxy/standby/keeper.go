@@ -21,6 +21,7 @@ import (
 type Engine interface {
 	execproxy.Engine
 	Events(ctx context.Context, options events.ListOptions) (<-chan events.Message, <-chan error)
+	Dialer() func(ctx context.Context) (net.Conn, error) // of one more connection
 }
 
 // A keeper is what Keep is made of. Its fields belong to Keep's goroutine; the
@@ -31,6 +32,7 @@ type keeper struct {
 	do     chan func()
 	over   chan struct{} // closed at the end
 	ended  error         // why the keeper ends; nil as long as it doesn't
+	shut   chan struct{} // closed when it takes in no clients any more
 
 	kinds  [2]kind // without a terminal, and with one
 	last   *kind   // that a client has asked for
@@ -40,7 +42,12 @@ type keeper struct {
 	unused *time.Timer
 	info   Info
 
-	lent map[string]*lending // by the exec of the spare, while its run goes on
+	lent    map[string]*lending // by the exec of the spare, while its run goes on
+	relayed int                 // of them, that would break with the keeper
+
+	reserve  *idle // a connection to the Engine, for a client; nil: there is none now
+	reserves bool  // there is to be one: for a client to make its own takes time
+	reaching bool  // it is being made
 
 	lessons map[string]*lesson // by Want.lessonKey; of both kinds
 }
@@ -82,7 +89,7 @@ func Keep(ctx context.Context, dir string, engine Engine, want Want, log *log.Lo
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	k := &keeper{
-		engine: engine, log: log, do: make(chan func()), over: make(chan struct{}),
+		engine: engine, log: log, do: make(chan func()), over: make(chan struct{}), shut: make(chan struct{}),
 		unused: time.NewTimer(want.Idle), lent: map[string]*lending{}, lessons: map[string]*lesson{},
 		info: Info{PID: os.Getpid(), Engine: want.Engine, Container: want.Container, Name: want.Name, User: want.User, Begun: time.Now()},
 	}
@@ -96,23 +103,33 @@ func Keep(ctx context.Context, dir string, engine Engine, want Want, log *log.Lo
 	go k.follow(ctx)
 	k.prepare(ctx)
 	for k.ended == nil {
-		select {
-		case f := <-k.do:
-			f()
-		case <-k.unused.C:
-			if k.runs == 0 {
-				k.end(errUnused)
-			}
-		case <-ctx.Done():
-			k.end(context.Cause(ctx))
-		}
+		k.step(ctx)
 	}
 	unlisten(dir, listener)
+	close(k.shut)
 	for i := range k.kinds {
 		k.kinds[i].drop()
 	}
+	k.unreserve()
+	for k.relayed > 0 && ctx.Err() == nil {
+		k.step(ctx)
+	}
 	log.Printf("ends: %v; %d hits, %d misses", k.ended, k.info.Hits, k.info.Misses)
 	return nil
+}
+
+// step waits for the next thing that is to be done, and does it.
+func (k *keeper) step(ctx context.Context) {
+	select {
+	case f := <-k.do:
+		f()
+	case <-k.unused.C:
+		if k.runs == 0 {
+			k.end(errUnused)
+		}
+	case <-ctx.Done():
+		k.end(context.Cause(ctx))
+	}
 }
 
 // listen makes the socket; nil where another keeper has it.
@@ -206,6 +223,9 @@ func (k *keeper) happened(event events.Message) {
 // prepare starts the next spare of each kind that was used lately, unless there is one or
 // a run goes on that may end soon: its end would be reported late.
 func (k *keeper) prepare(ctx context.Context) {
+	if k.ended != nil {
+		return
+	}
 	for i := range k.kinds {
 		s := &k.kinds[i]
 		if !s.lately() {
@@ -248,10 +268,13 @@ func (k *keeper) prepared(ctx context.Context, s *kind, want Want, spare *execpr
 			return false
 		}
 	}
-	if err == nil {
+	if err == nil && k.ended == nil {
 		var h *held
 		if h, err = hold(spare, func() { k.hand(func() { k.lost(ctx, s, spare) }) }); err == nil {
 			s.spare, s.latest = h, *spare
+			if k.reserves = h.conn.relay != nil; k.reserves {
+				k.reach(ctx)
+			}
 			return true
 		}
 	}
@@ -315,6 +338,9 @@ func (k *keeper) lend(want Want) *lending {
 	l := &lending{kind: s, want: want, spare: h, quick: true, ended: make(chan struct{})}
 	if h != nil {
 		k.lent[h.Exec] = l
+		if h.conn.relay != nil {
+			k.relayed++
+		}
 	}
 	return l
 }
@@ -333,6 +359,9 @@ func (k *keeper) back(ctx context.Context, l *lending, hit bool) {
 	k.lasts(l)
 	if l.spare != nil {
 		delete(k.lent, l.spare.Exec)
+		if l.spare.conn.relay != nil {
+			k.relayed--
+		}
 	}
 	s := l.kind
 	if hit {
@@ -348,6 +377,43 @@ func (k *keeper) back(ctx context.Context, l *lending, hit bool) {
 	s.used = k.info.Used
 	k.unused.Reset(s.want.Idle)
 	k.prepare(ctx)
+}
+
+// reach makes the connection that a client is to have, where there is to be one. One that
+// can't be made is the next client's to make.
+func (k *keeper) reach(ctx context.Context) {
+	if !k.reserves || k.reaching || k.reserve != nil || k.ended != nil {
+		return
+	}
+	k.reaching = true
+	go func() {
+		var made *idle
+		conn, err := k.engine.Dialer()(ctx)
+		if err == nil {
+			made, err = await(conn, func() { k.hand(k.unreserve) })
+		}
+		kept := false
+		k.hand(func() {
+			k.reaching = false
+			if kept = err == nil && k.ended == nil; kept {
+				k.reserve = made
+			}
+		})
+		switch {
+		case made != nil && !kept:
+			made.Close()
+		case made == nil && conn != nil:
+			conn.Close()
+		}
+	}()
+}
+
+// unreserve ends the connection that no client has had.
+func (k *keeper) unreserve() {
+	if k.reserve != nil {
+		k.reserve.Close()
+		k.reserve = nil
+	}
 }
 
 func (k *keeper) tell() *Info {

@@ -47,7 +47,9 @@ func (k *keeper) serve(ctx context.Context, conn *net.UnixConn) {
 	case q.Verb == stop:
 		_ = send(conn, a)
 		k.hand(func() { k.end(errStopped) })
-		<-k.over // and closes the connection, which tells that it is done
+		<-k.shut // and closes the connection, which tells that it is done
+	case q.Verb == reach:
+		k.connect(ctx, conn)
 	case q.Verb == take:
 		k.accompany(ctx, conn, in, q.Want)
 	}
@@ -78,10 +80,14 @@ func (k *keeper) accompany(ctx context.Context, conn *net.UnixConn, in *bufio.Re
 		return
 	}
 	last := inspect
-	for last == inspect {
+	for last == inspect || last == whole {
 		line, _ := in.ReadSlice('\n')
-		if last = string(line); last == inspect && h != nil {
+		switch last = string(line); {
+		case h == nil:
+		case last == inspect:
 			k.inspect(ctx, conn, l)
+		case last == whole:
+			_ = send(conn, execState{Whole: h.conn.relay == nil || h.conn.relay.whole.Load()})
 		}
 	}
 	hit = h != nil && last != over
@@ -127,12 +133,47 @@ func (k *keeper) give(conn *net.UnixConn, h *held) (token string, err error) {
 	if h == nil {
 		err = send(conn, a)
 	} else {
-		defer h.Conn.Close() // this process's
-		a.Spare, a.Token = h.Spare, h.Token
-		var line []byte
-		if line, err = json.Marshal(a); err == nil {
-			err = sendWith(conn, append(line, '\n'), h.raw)
-		}
+		defer h.conn.Close() // this process's
+		a.Spare, a.Token, a.Relayed = h.Spare, h.Token, h.conn.relay != nil
+		err = pass(conn, a, h.conn)
 	}
 	return a.Token, err
+}
+
+// pass answers a client with a connection.
+func pass(conn *net.UnixConn, a answer, passed *idle) error {
+	line, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	return sendWith(conn, append(line, '\n'), passed.raw)
+}
+
+// connect gives a client a connection to the Engine: the one that is there already, or one
+// that is made now.
+func (k *keeper) connect(ctx context.Context, client *net.UnixConn) {
+	var i *idle
+	if !k.hand(func() { i, k.reserve = k.reserve, nil }) {
+		return
+	}
+	defer k.hand(func() { k.reach(ctx) })
+	if i != nil && !i.release() {
+		i.Close()
+		i = nil
+	}
+	if i == nil {
+		ctx, cancel := context.WithTimeout(ctx, requestTime)
+		defer cancel()
+		conn, err := k.engine.Dialer()(ctx)
+		if err != nil {
+			return
+		}
+		if i, err = await(conn, func() {}); err != nil {
+			conn.Close()
+			return
+		}
+		i.release()
+	}
+	defer i.Close() // this process's
+	_ = pass(client, answer{Version: wireVersion}, i)
 }

@@ -144,7 +144,14 @@ func (k *keeper) waiting() int {
 	return n
 }
 
+// each runs body with a keeper on each engine, and with one that has to relay.
 func each(t *testing.T, body func(t *testing.T, k *keeper)) {
+	passed(t, body)
+	t.Run("relayed", func(t *testing.T) { relayed(t, enginetest.Fake(t, enginetest.Container{}), body) })
+}
+
+// passed runs body with keepers that pass on their connections.
+func passed(t *testing.T, body func(t *testing.T, k *keeper)) {
 	enginetest.Each(t, func(t *testing.T, e enginetest.Target) {
 		k := keep(t, e, execproxy.Command(e.Client, e.Container, "sh"), time.Minute)
 		k.is("ready")

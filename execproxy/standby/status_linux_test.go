@@ -82,7 +82,7 @@ func TestExitStatusComesByTheKeeper(t *testing.T) {
 }
 
 func TestExitStatusIsAskedWhereTheKeeperHasEnded(t *testing.T) {
-	each(t, func(t *testing.T, k *keeper) {
+	passed(t, func(t *testing.T, k *keeper) {
 		asked := k.exitsWith5(k.take(true), func() {
 			if _, err := standby.Stop(k.dir, ""); err != nil {
 				t.Error(err)

@@ -24,7 +24,10 @@ func checkPeer(*net.UnixConn) error                         { return errors.ErrU
 func sendWith(*net.UnixConn, []byte, syscall.RawConn) error { return errors.ErrUnsupported }
 func apart() *syscall.SysProcAttr                           { return nil }
 func keepFiles()                                            {}
-func lock(string) (*os.File, error)                         { return nil, errors.ErrUnsupported }
+func socketPair() (*net.UnixConn, *net.UnixConn, error) {
+	return nil, nil, errors.ErrUnsupported
+}
+func lock(string) (*os.File, error) { return nil, errors.ErrUnsupported }
 
 type rights struct {
 	*net.UnixConn

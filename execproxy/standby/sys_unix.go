@@ -61,6 +61,39 @@ func sendWith(conn *net.UnixConn, line []byte, passed syscall.RawConn) error {
 	return err
 }
 
+// socketPair is a socket with two ends.
+func socketPair() (*net.UnixConn, *net.UnixConn, error) {
+	syscall.ForkLock.RLock() // macOS can't have them closed on exec from the beginning
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fds[0])
+		unix.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	var ends [2]*net.UnixConn
+	for i, fd := range fds {
+		file := os.NewFile(uintptr(fd), "relay")
+		conn, problem := net.FileConn(file) // with a descriptor of its own
+		file.Close()
+		if problem == nil {
+			ends[i] = conn.(*net.UnixConn)
+		}
+		err = errors.Join(err, problem)
+	}
+	if err != nil {
+		for _, end := range ends {
+			if end != nil {
+				end.Close()
+			}
+		}
+		return nil, nil, err
+	}
+	return ends[0], ends[1], nil
+}
+
 // A rights reads from a socket and keeps the connection that comes along.
 type rights struct {
 	*net.UnixConn

@@ -21,7 +21,8 @@ type Lease struct {
 	Spare *execproxy.Spare // for the run; nil: the command is to be started plainly
 	Token string           // the command's, should it be started plainly
 
-	conn net.Conn
+	conn  net.Conn
+	limit time.Duration // for an answer
 
 	asking sync.Mutex
 	mute   bool // it has failed to answer: what it says later would be taken for another answer
@@ -67,37 +68,44 @@ func Take(dir string, want Want) (*Lease, error) {
 		}
 		return nil, err
 	}
-	l := &Lease{Spare: a.Spare, Token: a.Token, conn: conn}
+	l := &Lease{Spare: a.Spare, Token: a.Token, conn: conn, limit: takeTime}
 	if a.Spare != nil {
 		a.Spare.Conn, a.Spare.State = in.passed, l.state
 	}
+	if a.Relayed {
+		a.Spare.Whole, l.limit = l.whole, requestTime // who relays has all in hand, and the way is long
+	}
 	return l, nil
+}
+
+// Dial has the keeper give a connection to the Engine, where to make one takes time.
+func Dial(ctx context.Context, dir string, want Want) (net.Conn, error) {
+	conn, err := dial(filepath.Join(dir, want.socket()), requestTime)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	var a answer
+	in := &rights{UnixConn: conn}
+	if err = send(conn, request{Version: wireVersion, Verb: reach}); err == nil {
+		err = receive(bufio.NewReader(in), &a)
+	}
+	if err == nil && in.passed == nil {
+		err = errors.New("the keeper has no connection")
+	}
+	if err != nil && in.passed != nil {
+		in.passed.Close()
+	}
+	return in.passed, err
 }
 
 // state has the keeper ask the Engine about the spare's exec, on a connection that is there
 // already, and with all that takes a program time once. It fails where the keeper takes
 // longer than for a lease, or answers another question.
 func (l *Lease) state(ctx context.Context) (got container.ExecInspect, err error) {
-	if !l.asking.TryLock() {
-		return got, errors.New("the keeper is being asked")
-	}
-	defer l.asking.Unlock()
-	if l.mute {
-		return got, errors.New("the keeper does not answer")
-	}
-	deadline := time.Now().Add(takeTime)
-	if limit, ok := ctx.Deadline(); ok && limit.Before(deadline) {
-		deadline = limit
-	}
-	var s execState
-	if err = l.conn.SetDeadline(deadline); err == nil {
-		_, err = io.WriteString(l.conn, inspect)
-	}
-	if err == nil {
-		err = receive(bufio.NewReader(l.conn), &s)
-	}
+	s, err := l.ask(ctx, inspect)
 	if err != nil {
-		l.mute = true
 		return got, err
 	}
 	got.ExecID, got.Running, got.Pid = l.Spare.Exec, s.Running, s.Pid
@@ -108,6 +116,36 @@ func (l *Lease) state(ctx context.Context) (got container.ExecInspect, err error
 		err = execproxy.ErrNoStatus
 	}
 	return got, err
+}
+
+// whole tells whether all that the Engine has sent on the spare's connection was relayed.
+// A keeper that can't be asked has not lived to do it.
+func (l *Lease) whole(ctx context.Context) bool {
+	s, err := l.ask(ctx, whole)
+	return err == nil && s.Whole
+}
+
+// ask sends a question, and returns the answer.
+func (l *Lease) ask(ctx context.Context, question string) (s execState, err error) {
+	if !l.asking.TryLock() {
+		return s, errors.New("the keeper is being asked")
+	}
+	defer l.asking.Unlock()
+	if l.mute {
+		return s, errors.New("the keeper does not answer")
+	}
+	deadline := time.Now().Add(l.limit)
+	if limit, ok := ctx.Deadline(); ok && limit.Before(deadline) {
+		deadline = limit
+	}
+	if err = l.conn.SetDeadline(deadline); err == nil {
+		_, err = io.WriteString(l.conn, question)
+	}
+	if err == nil {
+		err = receive(bufio.NewReader(l.conn), &s)
+	}
+	l.mute = err != nil
+	return s, err
 }
 
 // Done tells the keeper that the run is over: that nothing of it is left, or that

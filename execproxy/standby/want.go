@@ -20,6 +20,10 @@ type Want struct {
 	APIVersion string            // of the Engine, agreed on before
 	Headers    map[string]string // for each request to the engine
 
+	// Secret is what the keeper has to know to reach Engine as this client does, a key for
+	// example; nil: nothing. Only [Spawn] tells it. With another one it is another keeper's.
+	Secret []byte `json:"-"`
+
 	Container  string // ID
 	Name       string // of the container, for messages
 	User       string // as in execproxy.Cmd, the next five too
@@ -76,11 +80,11 @@ func (w Want) lessonKey() string {
 	return string(key)
 }
 
-// socket is the name of the keeper's socket: one for each engine, container and
-// user there. Nothing else makes a spare useless for good.
+// socket is the name of the keeper's socket: one for each engine and way to it, container
+// and user there. Nothing else makes a spare useless for good.
 func (w Want) socket() string {
 	sum := sha256.New()
-	for _, part := range []string{w.Engine, w.Container, w.User, strconv.FormatBool(w.Privileged)} {
+	for _, part := range []string{w.Engine, string(w.Secret), w.Container, w.User, strconv.FormatBool(w.Privileged)} {
 		part, _ := json.Marshal(part) // so that no two lists read alike
 		sum.Write(append(part, '\n'))
 	}

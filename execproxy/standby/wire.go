@@ -12,7 +12,7 @@ import (
 
 // wireVersion is raised when the messages change their meaning. A keeper that an
 // older or newer client asks ends.
-const wireVersion = 3
+const wireVersion = 4
 
 // A request is the first line on a connection, an object of JSON.
 type request struct {
@@ -24,16 +24,19 @@ type request struct {
 type verb string
 
 const (
-	take verb = "take" // a spare; the connection then lasts as long as the run
-	info verb = "info"
-	stop verb = "stop" // answered when the keeper is about to end
+	take  verb = "take" // a spare; the connection then lasts as long as the run
+	info  verb = "info"
+	reach verb = "reach" // a connection to the Engine
+	stop  verb = "stop"  // answered when the keeper is about to end
 )
 
-// An answer is the keeper's only line. The connection of the spare comes with it.
+// An answer is the keeper's only line. The connection of the spare, or to the Engine, comes
+// with it.
 type answer struct {
 	Version int
 	Spare   *execproxy.Spare `json:",omitempty"` // without its Conn; nil: start the command plainly
 	Token   string           `json:",omitempty"` // for that
+	Relayed bool             `json:",omitempty"` // the connection that comes along ends with the keeper
 	Info    json.RawMessage  `json:",omitempty"` // an Info: who takes a spare need not know what that is
 }
 
@@ -44,14 +47,17 @@ const (
 	woken = "woken\n" // the run is over, and the spare was its command
 	over  = "over\n"  // the run is over, and was started plainly
 
-	inspect = "inspect\n" // the spare's exec, which is answered by an execState; before woken or over
+	// Before woken or over, and answered by an execState:
+	inspect = "inspect\n" // the spare's exec
+	whole   = "whole\n"   // has all come that the Engine has sent on the spare's connection?
 )
 
-// An execState is what the Engine says of an exec.
+// An execState is what the Engine says of an exec, or Whole alone.
 type execState struct {
 	Running  bool
 	Pid      int
 	ExitCode *int // nil: it names none
+	Whole    bool `json:",omitempty"`
 }
 
 // lineLimit is far above the environment that a process can be given, 2 MiB as a

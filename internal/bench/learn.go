@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -31,27 +32,32 @@ func (b *bench) measureLearn(ctx context.Context) (results []*result, err error)
 	}
 	for _, what := range []struct {
 		title, text, dir string
-		args             []string
+		env, args        []string
 		rounds           int
 		promises         []promise
 	}{
 		{
-			"pytest of a file that imports numpy, SQLAlchemy, requests and Django", "", "/app", []string{"test_libraries.py"}, b.pick(20, 5),
+			"pytest of a file that imports numpy, SQLAlchemy, requests and Django", "Of what else is installed there pytest loads nothing.",
+			"/app", []string{"PYTEST_DISABLE_PLUGIN_AUTOLOAD=1"}, []string{"test_libraries.py"}, b.pick(20, 5),
 			[]promise{
 				{"pytest with four libraries that an earlier run has imported, to `docker exec`", "learned", "docker exec", 0.25},
 				{"the same to inside", "learned", "inside", 0.35},
 			},
 		},
 		{
-			"The tests of Jinja", "", "/suites/jinja2", []string{"tests"}, b.pick(5, 2),
+			"The same with all plugins of pytest's that are installed", "Some of them are not imported beforehand, coverage and hypothesis for example.",
+			"/app", nil, []string{"-p", "no:asyncio", "test_libraries.py"}, b.pick(10, 3), nil,
+		},
+		{
+			"The tests of Jinja", "", "/suites/jinja2", nil, []string{"-p", "no:asyncio", "tests"}, b.pick(5, 2),
 			[]promise{{"Jinja's own tests to inside", "learned", "inside", 1}},
 		},
 		{
-			"The tests of click", "", "/suites/click", []string{"tests", "--deselect", "tests/test_utils.py::test_expand_args"}, b.pick(5, 2),
+			"The tests of click", "", "/suites/click", nil, []string{"-p", "no:asyncio", "tests", "--deselect", "tests/test_utils.py::test_expand_args"}, b.pick(5, 2),
 			[]promise{{"click's own tests to inside", "learned", "inside", 1}},
 		},
 	} {
-		r, err := b.measureLearned(ctx, p, what.dir, what.args, &group{title: what.title, unit: "ms", variant: "state", rounds: what.rounds, base: "docker exec", promises: what.promises})
+		r, err := b.measureLearned(ctx, p, what.dir, what.env, what.args, &group{title: what.title, text: what.text, unit: "ms", variant: "state", rounds: what.rounds, base: "docker exec", promises: what.promises})
 		if err != nil {
 			return nil, err
 		}
@@ -60,7 +66,7 @@ func (b *bench) measureLearn(ctx context.Context) (results []*result, err error)
 	return results, nil
 }
 
-func (b *bench) measureLearned(ctx context.Context, p *project, dir string, args []string, g *group) (*result, error) {
+func (b *bench) measureLearned(ctx context.Context, p *project, dir string, env, args []string, g *group) (*result, error) {
 	warm, err := b.user("warm")
 	if err != nil {
 		return nil, err
@@ -69,19 +75,25 @@ func (b *bench) measureLearned(ctx context.Context, p *project, dir string, args
 	if err != nil {
 		return nil, err
 	}
-	args = append([]string{"pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio"}, args...)
+	args = append([]string{"pytest", "-q", "-p", "no:cacheprovider"}, args...)
+	where := []string{"-w", dir}
+	for _, assignment := range env {
+		where = append(where, "-e", assignment)
+	}
 	times := 3 // of the program inside, each round
 	if g.rounds < 10 {
 		times = 1
 	}
-	in := append([]string{"docker", "exec", "-w", dir, p.container, "python3", "-c", inside, fmt.Sprint(times)}, args...)
-	g.text = "The command is `" + strings.Join(args, " ") + "`. *Inside* is from the start of the program to its end, taken in the container. *Learned* is standby, " +
-		"with an interpreter that has imported what earlier runs have; nobody has named a module."
+	docker := slices.Concat([]string{"docker", "exec"}, where, []string{p.container})
+	toxrun := slices.Concat([]string{"docker-toxrun", "exec", "-n"}, where, args)
+	in := slices.Concat(docker, []string{"python3", "-c", inside, fmt.Sprint(times)}, args)
+	g.text = strings.TrimSpace(g.text + " The command is `" + strings.Join(args, " ") + "`. *Inside* is from the start of the program to its end, taken in the container. *Learned* is standby, " +
+		"with an interpreter that has imported what earlier runs have; nobody has named a module.")
 	g.contenders = []contender{
 		{key: "inside", name: "inside", run: p.timesInside(p.command(warm, in...), times)},
-		{key: "docker exec", name: "`docker exec ID ...`", run: p.command(warm, append([]string{"docker", "exec", "-w", dir, p.container}, args...)...).passes()},
-		{key: "docker-toxrun", name: "`docker-toxrun exec ...`", variant: "warm", run: p.command(warm, append([]string{"docker-toxrun", "-w", dir, "exec", "-n"}, args...)...).passes()},
-		{key: "learned", name: "`docker-toxrun exec ...`", variant: "learned", before: standby.readyAgain, run: p.command(standby.user, append([]string{"docker-toxrun", "-w", dir, "exec", "-n"}, args...)...).passes()},
+		{key: "docker exec", name: "`docker exec ID ...`", run: p.command(warm, slices.Concat(docker, args)...).passes()},
+		{key: "docker-toxrun", name: "`docker-toxrun exec ...`", variant: "warm", run: p.command(warm, toxrun...).passes()},
+		{key: "learned", name: "`docker-toxrun exec ...`", variant: "learned", before: standby.readyAgain, run: p.command(standby.user, toxrun...).passes()},
 	}
 	mustWake(g, waking{standby, 1})
 	r, err := b.measure(ctx, g)

@@ -38,6 +38,7 @@ var scenes = []struct {
 	{"services", (*bench).measureServices},
 	{"replicas", (*bench).measureReplicas},
 	{"crowd", (*bench).measureCrowd},
+	{"remote", (*bench).measureRemote},
 }
 
 func main() {
