@@ -41,6 +41,11 @@ type engine struct {
 
 	// dial is asked first for a connection; nil, or where it fails: one is made.
 	dial func(ctx context.Context) (net.Conn, error)
+
+	// Of a node of a Swarm: the service's tasks on it, and their configuration.
+	node  compose.Node
+	tasks []compose.Task // nil: it is no node's
+	stack compose.Config
 }
 
 // A reference is what means an Engine: a context or, where that is empty, an address.
@@ -110,6 +115,14 @@ func references(o *flags.ClientOptions, file *configfile.ConfigFile) (list []ref
 	return list, nil
 }
 
+// contextStore has docker's contexts.
+func contextStore() *store.ContextStore {
+	return store.New(config.ContextStoreDir(), store.NewConfig(
+		func() any { return &map[string]any{} },
+		store.EndpointTypeGetter(docker.DockerEndpoint, func() any { return &docker.EndpointMeta{} }),
+	))
+}
+
 func findEndpoint(o *flags.ClientOptions, r reference) (docker.Endpoint, error) {
 	name := r.context
 	switch name {
@@ -118,10 +131,7 @@ func findEndpoint(o *flags.ClientOptions, r reference) (docker.Endpoint, error) 
 	case defaultContext:
 		return defaultEndpoint(o, os.Getenv(client.EnvOverrideHost))
 	}
-	contexts := store.New(config.ContextStoreDir(), store.NewConfig(
-		func() any { return &map[string]any{} },
-		store.EndpointTypeGetter(docker.DockerEndpoint, func() any { return &docker.EndpointMeta{} }),
-	))
+	contexts := contextStore()
 	meta, err := contexts.GetMetadata(name)
 	switch {
 	case errdefs.IsNotFound(err):

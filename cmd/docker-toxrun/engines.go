@@ -39,11 +39,15 @@ func shortAddress(host string) string {
 	return rest[strings.LastIndexByte(rest, '@')+1:]
 }
 
+// String is the engine as a message has it.
 func (e engine) String() string {
-	if e.context == "" {
-		return e.host
+	switch {
+	case e.tasks != nil:
+		return fmt.Sprintf("node %s (%s)", e.node.Name, e.host)
+	case e.context == "":
+		return "engine " + e.host
 	}
-	return fmt.Sprintf("%s (%s)", e.context, e.host)
+	return fmt.Sprintf("engine %s (%s)", e.context, e.host)
 }
 
 // docker is the docker command that works on the engine.
@@ -170,7 +174,9 @@ type engineError struct {
 // newEngineError has the hint of err be for that engine.
 func newEngineError(e engine, err error) engineError {
 	var says interface{ Hint() string }
-	if client.IsErrConnectionFailed(err) {
+	if client.IsErrConnectionFailed(err) && e.tasks != nil {
+		err = hinted(err, fmt.Sprintf("%s; x-toxrun.nodes names another way to %s, as does a context of this name", e.docker("version"), e.node.Name))
+	} else if client.IsErrConnectionFailed(err) {
 		err = hinted(err, e.docker("version"))
 	} else if errors.As(err, &says) {
 		if rest, ok := strings.CutPrefix(says.Hint(), "docker "); ok {
@@ -182,14 +188,14 @@ func newEngineError(e engine, err error) engineError {
 
 // status tells of it, with what about says of the engine, and returns the exit status.
 func (e engineError) status(to messages, about string) int {
-	to.about = fmt.Sprintf("engine %v%s", e.engine, about)
+	to.about = e.engine.String() + about
 	return status(e.err, to)
 }
 
 func (e enginesError) Error() string {
 	var texts []string
 	for _, each := range e {
-		texts = append(texts, fmt.Sprintf("engine %v: %v", each.engine, each.err))
+		texts = append(texts, fmt.Sprintf("%v: %v", each.engine, each.err))
 	}
 	return strings.Join(texts, "; ")
 }

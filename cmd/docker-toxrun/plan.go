@@ -20,6 +20,7 @@ import (
 // A plan is which command runs in which containers.
 type plan struct {
 	what    command
+	engines []engine     // in which they were looked for
 	targets []placed     // one at least: a lane each
 	left    enginesError // the engines, of several, that have none
 }
@@ -35,12 +36,30 @@ type finding func(context.Context, engine, stdio) (*compose.Target, error)
 
 // plan finds the targets in all engines; find finds one where there is to be one in each.
 func (o *options) plan(ctx context.Context, engines []engine, std stdio, what command, find finding) (plan, error) {
-	return o.together(engines, what, func(e engine) ([]placed, error) { return o.findIn(ctx, e, std, find) })
+	each := func(e engine) ([]placed, error) { return o.findIn(ctx, e, std, find) }
+	p, err := o.together(engines, what, each)
+	p.engines = engines
+	if err == nil {
+		return p, nil
+	}
+	nodes, err := o.nodes(ctx, engines, err)
+	if err != nil {
+		return plan{}, err
+	}
+	p, err = o.together(nodes, what, each)
+	p.engines = engines
+	if err != nil && len(nodes) == 1 {
+		err = enginesError{newEngineError(nodes[0], err)}
+	}
+	return p, err
 }
 
 // findIn finds the targets in an engine.
 func (o *options) findIn(ctx context.Context, e engine, std stdio, find finding) ([]placed, error) {
-	if o.several() {
+	switch {
+	case e.tasks != nil:
+		return o.findTasks(ctx, e, std)
+	case o.several():
 		return o.findEach(ctx, e, std)
 	}
 	target, err := find(ctx, e, std)

@@ -117,13 +117,19 @@ func (o *options) listRuns(ctx context.Context, std stdio) (list runList, err er
 	if err != nil {
 		return list, err
 	}
-	lists, left, err := gather(engines, func(e engine) (runList, error) {
+	each := func(e engine) (runList, error) {
 		list, err := o.listRunsIn(ctx, e, std)
 		if err != nil {
 			list.close()
 		}
 		return list, err
-	})
+	}
+	lists, left, err := gather(engines, each)
+	if err != nil {
+		if engines, err = o.nodes(ctx, engines, err); err == nil {
+			lists, left, err = gather(engines, each)
+		}
+	}
 	list.left, list.several = left, len(engines) > 1
 	for _, one := range lists {
 		list.open = append(list.open, one.open...)
