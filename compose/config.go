@@ -22,6 +22,10 @@ type Config struct {
 	Shim         ShimConfig    `json:"shim,omitzero"`
 
 	Commands map[string]Command `json:"commands,omitempty"` // by name
+
+	// Nodes are the docker contexts, or the addresses, of the Engines of a Swarm's nodes,
+	// by the node's name, ID or address.
+	Nodes map[string]string `json:"nodes,omitempty"`
 }
 
 // A Command is a command that has a name.

@@ -22,7 +22,8 @@ func newCancel(o *options, std stdio) *cobra.Command {
 		Short: "End runs in the container, all of them if none is named",
 		Long: `End runs in the container as ^C would: with a signal, and after --stop-grace with KILL,
 until nothing of them is left. A run is named by its ID or the begin of it, as ps shows
-it; without one all are ended that ps shows. What has ended is printed.`,
+it; without one all are ended that ps shows. What has ended is printed. Of several engines
+(--context a,b) it is one container in each, or all with --all.`,
 		Example: "  docker toxrun cancel\n  docker toxrun cancel --signal TERM IBRM4",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.noRun(cmd); err != nil {
@@ -53,14 +54,15 @@ it; without one all are ended that ps shows. What has ended is printed.`,
 
 // cancelRuns ends the runs that are named, or all.
 func (o *options) cancelRuns(ctx context.Context, std stdio, names []string, ask os.Signal) error {
-	rows, done, err := o.listRuns(ctx, std)
-	defer done()
+	list, err := o.listRuns(ctx, std)
+	defer list.close()
 	if err != nil {
 		return err
 	}
-	chosen := rows
+	list.left.status(o.messages(std.err), " is left out")
+	chosen := list.rows
 	if len(names) > 0 {
-		if chosen, err = choose(rows, names); err != nil {
+		if chosen, err = choose(list.rows, names); err != nil {
 			return err
 		}
 	}
@@ -84,7 +86,11 @@ func (o *options) cancelRuns(ctx context.Context, std stdio, names []string, ask
 		}
 		errs[i] = fmt.Errorf("run %s: %w", r.Run, errs[i])
 	}
-	return errors.Join(errs...)
+	err = errors.Join(errs...)
+	if err == nil && len(names) == 0 && len(list.left) > 0 {
+		err = &execproxy.ExitError{Code: statusFailed} // there may be more of them
+	}
+	return err
 }
 
 // choose finds the run of each name, which is its ID or the begin of it.

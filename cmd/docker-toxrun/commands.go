@@ -164,10 +164,11 @@ func newTarget(o *options, std stdio) *cobra.Command {
 			}
 			received, stop := receiveSignals()
 			defer stop()
-			engine, err := until(received, func() (engine, error) { return findEngine(o.docker) })
+			engines, err := until(received, o.engines)
 			if err != nil {
 				return err
 			}
+			engine := engines[0]
 			target, err := until(received, func() (*compose.Target, error) {
 				target, err := o.find(cmd.Context(), engine, std)
 				if err == nil && target.Cached && !engine.runs(cmd.Context(), target) {

@@ -82,7 +82,7 @@ func (o *options) named(ctx context.Context) (namedCommands, error) {
 		return namedCommands{}, usage("do runs one service's commands: several services don't go with it", "")
 	}
 	return until(received, func() (namedCommands, error) {
-		engine, err := findEngine(o.docker)
+		engine, err := o.firstEngine()
 		if err != nil {
 			return namedCommands{}, err
 		}

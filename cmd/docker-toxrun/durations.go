@@ -21,7 +21,8 @@ type durations struct {
 	Milliseconds map[string]int64
 }
 
-// openDurations reads those of the plan's project, service and command.
+// openDurations reads those of the plan's project, service and command, in whichever
+// engine they were: what takes longer takes longer there, too.
 func openDurations(p plan) *durations {
 	d := &durations{Milliseconds: map[string]int64{}}
 	dir, err := cacheDir()
@@ -29,7 +30,7 @@ func openDurations(p plan) *durations {
 		return d
 	}
 	t := p.targets[0]
-	sum := sha256.Sum256([]byte(strings.Join([]string{p.engine.host, t.Project, t.Service, t.ProjectDir, p.what.args(t.Config)[0]}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{t.Project, t.Service, t.ProjectDir, p.what.args(t.Config)[0]}, "\x00")))
 	// Finder removes what ends so when it is a month old.
 	d.file = filepath.Join(dir, "durations-"+hex.EncodeToString(sum[:16])+".json")
 	if text, err := os.ReadFile(d.file); err == nil && (json.Unmarshal(text, &d.Milliseconds) != nil || d.Milliseconds == nil) {

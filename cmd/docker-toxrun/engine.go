@@ -1,13 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +31,9 @@ import (
 // An engine is where the Docker Engine is, as docker itself would find it.
 // Nothing is connected yet.
 type engine struct {
+	reference
+	name     string // for people, where there are others
+	others   bool   // are meant, too
 	host     string // its address: unix://, tcp://, ssh:// or npipe://
 	endpoint docker.Endpoint
 	headers  map[string]string // for every request, from docker's configuration
@@ -39,54 +42,97 @@ type engine struct {
 
 	// dial is asked first for a connection; nil, or where it fails: one is made.
 	dial func(ctx context.Context) (net.Conn, error)
+
+	// Of a node of a Swarm: the service's tasks on it, and their configuration.
+	node  compose.Node
+	tasks []compose.Task // nil: it is no node's
+	stack compose.Config
 }
 
-// findEngine follows docker's own order: --context, --host, DOCKER_HOST,
-// DOCKER_CONTEXT, the current context of the configuration, the default.
-func findEngine(o *flags.ClientOptions) (engine, error) {
+// A reference is what means an Engine: a context or, where that is empty, an address.
+type reference struct {
+	context, address string
+}
+
+// findEngines follows docker's own order: --context, --host, DOCKER_HOST,
+// DOCKER_CONTEXT, the current context of the configuration, the default. It returns
+// one at least. Those with the same address are one.
+func findEngines(o *flags.ClientOptions) ([]engine, error) {
 	config.SetDir(o.ConfigDir)
 	file, err := config.Load(o.ConfigDir)
 	if err != nil {
-		return engine{}, err
+		return nil, err
 	}
-	name, err := contextName(o, file)
+	references, err := references(o, file)
 	if err != nil {
-		return engine{}, err
-	}
-	endpoint, err := findEndpoint(o, name)
-	if err != nil {
-		return engine{}, err
+		return nil, err
 	}
 	settings, err := readSettings(file)
 	if err != nil {
-		return engine{}, err
+		return nil, err
 	}
-	return engine{host: endpoint.Host, endpoint: endpoint, headers: file.HTTPHeaders, settings: settings, tlsFrom: tlsSourceOf(o, name)}, nil
+	var engines []engine
+	for _, r := range references {
+		endpoint, err := findEndpoint(o, r)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(engines, func(e engine) bool { return e.host == endpoint.Host }) {
+			engines = append(engines, engine{reference: r, host: endpoint.Host, endpoint: endpoint, headers: file.HTTPHeaders, settings: settings, tlsFrom: tlsSourceOf(o, r.context)})
+		}
+	}
+	nameEngines(engines)
+	return engines, nil
 }
 
 const defaultContext = "default"
 
-// contextName is that of the docker context which is meant.
-func contextName(o *flags.ClientOptions, file *configfile.ConfigFile) (string, error) {
+// references are those that the user has given. Other than docker's own, --context may
+// name several, a,b, and --host may be repeated.
+func references(o *flags.ClientOptions, file *configfile.ConfigFile) (list []reference, err error) {
+	contexts := defaultContext
 	switch {
 	case o.Context != "" && len(o.Hosts) > 0:
-		return "", usage("--host and --context exclude each other", "")
+		return nil, usage("--host and --context exclude each other", "")
 	case o.Context != "":
-		return o.Context, nil
-	case len(o.Hosts) > 0, os.Getenv(client.EnvOverrideHost) != "":
-		return defaultContext, nil
+		contexts = o.Context
+	case len(o.Hosts) > 0:
+		for _, address := range o.Hosts {
+			list = append(list, reference{address: address})
+		}
+		return list, nil
+	case os.Getenv(client.EnvOverrideHost) != "":
+	case os.Getenv("DOCKER_CONTEXT") != "":
+		contexts = os.Getenv("DOCKER_CONTEXT")
+	case file.CurrentContext != "":
+		contexts = file.CurrentContext
 	}
-	return cmp.Or(os.Getenv("DOCKER_CONTEXT"), file.CurrentContext, defaultContext), nil
+	for name := range strings.SplitSeq(contexts, ",") {
+		if name == "" {
+			return nil, usage(fmt.Sprintf("docker context %q: a name is missing", contexts), "docker context ls")
+		}
+		list = append(list, reference{context: name})
+	}
+	return list, nil
 }
 
-func findEndpoint(o *flags.ClientOptions, name string) (docker.Endpoint, error) {
-	if name == defaultContext {
-		return defaultEndpoint(o)
-	}
-	contexts := store.New(config.ContextStoreDir(), store.NewConfig(
+// contextStore has docker's contexts.
+func contextStore() *store.ContextStore {
+	return store.New(config.ContextStoreDir(), store.NewConfig(
 		func() any { return &map[string]any{} },
 		store.EndpointTypeGetter(docker.DockerEndpoint, func() any { return &docker.EndpointMeta{} }),
 	))
+}
+
+func findEndpoint(o *flags.ClientOptions, r reference) (docker.Endpoint, error) {
+	name := r.context
+	switch name {
+	case "":
+		return defaultEndpoint(o, r.address)
+	case defaultContext:
+		return defaultEndpoint(o, os.Getenv(client.EnvOverrideHost))
+	}
+	contexts := contextStore()
 	meta, err := contexts.GetMetadata(name)
 	switch {
 	case errdefs.IsNotFound(err):
@@ -101,11 +147,7 @@ func findEndpoint(o *flags.ClientOptions, name string) (docker.Endpoint, error) 
 	return docker.WithTLSData(contexts, name, endpoint)
 }
 
-func defaultEndpoint(o *flags.ClientOptions) (docker.Endpoint, error) {
-	host := os.Getenv(client.EnvOverrideHost)
-	if len(o.Hosts) > 0 {
-		host = o.Hosts[0]
-	}
+func defaultEndpoint(o *flags.ClientOptions, host string) (docker.Endpoint, error) {
 	host, err := opts.ParseHost(o.TLSOptions != nil, host)
 	if err != nil {
 		return docker.Endpoint{}, usage(fmt.Sprintf("engine address %q: %v", host, err), "")
@@ -238,11 +280,11 @@ func (e engine) tls() bool {
 }
 
 // A waitedFor is an Engine of which the user is told when it does not answer, and
-// when it does again.
+// when it does again. Where there are others it is waited for engineTime.
 type waitedFor struct {
 	*client.Client
-	host string
-	to   messages
+	engine engine
+	to     messages
 }
 
 // silentTime is how long a request may be without an answer before the user is told,
@@ -250,28 +292,57 @@ type waitedFor struct {
 const silentTime = 4500 * time.Millisecond
 
 func (w *waitedFor) ContainerList(ctx context.Context, o container.ListOptions) ([]container.Summary, error) {
-	return wait(w, func() ([]container.Summary, error) { return w.Client.ContainerList(ctx, o) })
+	return wait(ctx, w, func(ctx context.Context) ([]container.Summary, error) { return w.Client.ContainerList(ctx, o) })
 }
 
 func (w *waitedFor) ContainerInspect(ctx context.Context, name string) (container.InspectResponse, error) {
-	return wait(w, func() (container.InspectResponse, error) { return w.Client.ContainerInspect(ctx, name) })
+	return wait(ctx, w, func(ctx context.Context) (container.InspectResponse, error) {
+		return w.Client.ContainerInspect(ctx, name)
+	})
 }
 
-func wait[T any](w *waitedFor, request func() (T, error)) (T, error) {
-	answer := begin(request)
+func wait[T any](ctx context.Context, w *waitedFor, request func(context.Context) (T, error)) (T, error) {
+	answer := begin(func() (T, error) {
+		if w.engine.others {
+			return within(ctx, engineTime, request)
+		}
+		return request(ctx)
+	})
 	silent := time.NewTimer(silentTime)
 	defer silent.Stop()
 	select {
 	case r := <-answer:
 		return r.value, r.err
 	case <-silent.C:
-		w.to.say(fmt.Sprintf("engine %s does not answer; toxrun goes on waiting for it", w.host))
+		w.to.say(fmt.Sprintf("engine %s does not answer; toxrun goes on waiting for it", w.engine.host))
 	}
 	r := <-answer
 	if r.err == nil {
 		w.to.say("the engine answers again")
 	}
 	return r.value, r.err
+}
+
+// engineTime is how long an engine may take to answer where nobody waits for it; a busy
+// one has taken 3 seconds (measured).
+const engineTime = 10 * time.Second
+
+// A silentError is an engine that has not answered within that time.
+type silentError time.Duration
+
+func (e silentError) Error() string {
+	return fmt.Sprintf("it does not answer within %v", time.Duration(e))
+}
+
+// within makes a request that may take so long.
+func within[T any](ctx context.Context, limit time.Duration, request func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, silentError(limit))
+	defer cancel()
+	answer, err := untilDone(ctx, func() (T, error) { return request(ctx) })
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return answer, err
 }
 
 // plain tells whether the Engine is reached by a connection that another process
@@ -289,6 +360,8 @@ func (e engine) runs(ctx context.Context, t *compose.Target) bool {
 		return false
 	}
 	defer connected.Close()
-	found, err := connected.ContainerInspect(ctx, t.Container)
+	found, err := within(ctx, engineTime, func(ctx context.Context) (container.InspectResponse, error) {
+		return connected.ContainerInspect(ctx, t.Container)
+	})
 	return err == nil && found.State.Running
 }

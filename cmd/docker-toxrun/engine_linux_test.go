@@ -65,11 +65,34 @@ func TestEngineIsKilled(t *testing.T) {
 	}
 }
 
-// mortalEngine starts a dockerd for this test alone, with a container, and returns
-// a function that kills it. It has namespaces of its own, for the network so that
-// the machine's own dockerd keeps its bridge, for processes so that nothing
-// outlives the test.
+// mortalEngine starts a dockerd with a container, and returns a function that kills it.
 func mortalEngine(t *testing.T) (e enginetest.Target, kill func()) {
+	d := startDaemon(t, "mortal")
+	ctx := t.Context()
+	created, err := d.ContainerCreate(ctx, &container.Config{Image: enginetest.DefaultImage, Cmd: []string{"sleep", "1000000"}},
+		&container.HostConfig{NetworkMode: "none"}, nil, nil, "")
+	if err == nil {
+		err = d.ContainerStart(ctx, created.ID, container.StartOptions{})
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, d.out, d.err)
+	}
+	e = enginetest.Target{Name: "mortal", Client: d.Client, Host: d.DaemonHost(), Container: created.ID}
+	return e, d.kill
+}
+
+// A daemon is a dockerd for one test alone, with the image of the tests.
+type daemon struct {
+	*client.Client
+	*process
+	kill func()
+}
+
+// startDaemon starts one. It has namespaces of its own: for the network so that the
+// machine's own dockerd keeps its bridge, for processes so that nothing outlives the test,
+// and for the name of its host.
+func startDaemon(t *testing.T, host string) daemon {
+	t.Helper()
 	real := realEngine(t)
 	needProgram(t, "dockerd")
 	needProgram(t, "unshare")
@@ -95,12 +118,11 @@ func mortalEngine(t *testing.T) (e enginetest.Target, kill func()) {
 	}`, dir, name), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	daemon := exec.Command("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-		"sh", "-c", `dockerd --config-file "$1" --containerd-namespace "$2" --containerd-plugins-namespace "$2-plugins" & wait; exec sleep 1000000`,
-		"sh", config, name)
-	p := start(t, daemon)
+	p := start(t, exec.Command("unshare", "--net", "--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+		"sh", "-c", `hostname "$3"; ip link set lo up; dockerd --config-file "$1" --containerd-namespace "$2" --containerd-plugins-namespace "$2-plugins" & wait; exec sleep 1000000`,
+		"sh", config, name, host))
 	t.Cleanup(func() {
-		daemon.Process.Kill() // and with it all that is in the namespace
+		p.Process.Kill() // and with it all that is in the namespace
 		removeCgroups(t, name)
 	})
 
@@ -123,20 +145,11 @@ func mortalEngine(t *testing.T) (e enginetest.Target, kill func()) {
 		}
 	}
 	copyImage(t, ctx, real, c, enginetest.DefaultImage)
-	created, err := c.ContainerCreate(ctx, &container.Config{Image: enginetest.DefaultImage, Cmd: []string{"sleep", "1000000"}},
-		&container.HostConfig{NetworkMode: "none"}, nil, nil, "")
-	if err == nil {
-		err = c.ContainerStart(ctx, created.ID, container.StartOptions{})
-	}
-	if err != nil {
-		t.Fatalf("%v\n%s%s", err, p.out, p.err)
-	}
-	e = enginetest.Target{Name: "mortal", Client: c, Host: c.DaemonHost(), Container: created.ID}
-	return e, func() {
+	return daemon{c, p, func() {
 		if err := syscall.Kill(pidOf(t, "dockerd", config), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-	}
+	}}
 }
 
 func copyImage(t *testing.T, ctx context.Context, from, to *client.Client, image string) {

@@ -20,17 +20,17 @@ import (
 func (o *options) execute(ctx context.Context, std stdio, what command) error {
 	received, stop := receiveSignals()
 	defer stop()
-	engine, err := until(received, func() (engine, error) { return findEngine(o.docker) })
+	engines, err := until(received, o.engines)
 	if err != nil {
 		return err
 	}
-	p, err := o.ready(ctx, engine, std, what, received, o.find)
+	p, err := o.ready(ctx, engines, std, what, received, o.find)
 	if err != nil {
 		return err
 	}
 	err = o.runs(ctx, p, std, received)
 	if p.remembered() && outdated(err) { // and nothing has run
-		p, err = until(received, func() (plan, error) { return o.plan(ctx, engine, std, what, o.refind) })
+		p, err = until(received, func() (plan, error) { return o.plan(ctx, engines, std, what, o.refind) })
 		if err == nil {
 			err = o.runs(ctx, p, std, received)
 		}
@@ -123,8 +123,8 @@ func (o *options) place(t *compose.Target) (place, error) {
 }
 
 // run runs the command in a lane, and there alone on this terminal.
-func (o *options) run(ctx context.Context, e engine, l lane, what command) error {
-	t := l.target
+func (o *options) run(ctx context.Context, l lane, what command) error {
+	e, t := l.target.engine, l.target.Target
 	var keeper keeping
 	if !e.plain() {
 		e.dial = func(ctx context.Context) (net.Conn, error) { return keeper.dial(ctx) }

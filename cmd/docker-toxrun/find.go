@@ -20,7 +20,7 @@ func (o *options) finder(e engine, to messages) *compose.Finder {
 			if err != nil {
 				return nil, err
 			}
-			return &waitedFor{connected.Client, e.host, to}, nil
+			return &waitedFor{connected.Client, e, to}, nil
 		},
 		Load: loadexec.Program{}.Model,
 	}
@@ -77,12 +77,12 @@ func (o *options) refresh(ctx context.Context, e engine, std stdio, query compos
 
 // findEach finds the containers of each service that is named: all of them with --all,
 // else one of each.
-func (o *options) findEach(ctx context.Context, e engine, std stdio) ([]*compose.Target, error) {
+func (o *options) findEach(ctx context.Context, e engine, std stdio) ([]placed, error) {
 	finder := o.finder(e, o.messages(std.err))
 	if o.noCache {
 		finder.CacheDir = ""
 	}
-	var each []*compose.Target
+	var each []placed
 	for _, service := range strings.Split(o.service, ",") {
 		query, err := o.query(e.host)
 		if err != nil {
@@ -100,8 +100,8 @@ func (o *options) findEach(ctx context.Context, e engine, std stdio) ([]*compose
 			if _, err := o.found(e, target, nil, std); err != nil {
 				return nil, err
 			}
-			if !slices.ContainsFunc(each, func(t *compose.Target) bool { return t.Container == target.Container }) {
-				each = append(each, target)
+			if !slices.ContainsFunc(each, func(t placed) bool { return t.Container == target.Container }) {
+				each = append(each, placed{target, e})
 			}
 		}
 	}

@@ -55,7 +55,7 @@ const (
 
 // inside finds the container that the options mean, as a run does.
 func (o *options) inside(ctx context.Context) (*inside, error) {
-	engine, err := findEngine(o.docker)
+	engine, err := o.firstEngine()
 	if err != nil {
 		return nil, err
 	}

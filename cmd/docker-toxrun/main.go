@@ -4,7 +4,7 @@
 // What happens to a command line is a line itself, each step's result the next
 // one's argument:
 //
-//	argv -> options -> engine -> target -> run -> exit status
+//	argv -> options -> engines -> plan -> runs -> exit status
 //
 // This package holds the ends of the line: the options, this machine's terminal
 // and signals, and the exit status. Finding the target is package compose, the

@@ -33,6 +33,7 @@ type options struct {
 	split            splitOptions
 	noCache          bool
 	up               bool          // start the service first
+	upTurn           sync.Mutex    // of several engines
 	wait             time.Duration // for it to be ready; 0: not at all
 
 	env, envFiles []string
@@ -112,7 +113,18 @@ func newOptions() *options {
 
 	o.dockerFlags = pflag.NewFlagSet("docker", pflag.ContinueOnError)
 	o.docker.InstallFlags(o.dockerFlags)
+	o.addEngines()
 	return o
+}
+
+// addEngines has docker's options name several engines.
+func (o *options) addEngines() {
+	several := pflag.NewFlagSet("engines", pflag.ContinueOnError)
+	several.StringArrayVar(&o.docker.Hosts, "host", nil, "")
+	host := o.dockerFlags.Lookup("host")
+	host.Value, host.DefValue = several.Lookup("host").Value, several.Lookup("host").DefValue
+	host.Usage = "Daemon `socket` to connect to, repeatable as --context's names"
+	o.dockerFlags.Lookup("context").Usage += "; several as a,b for --all, --split, ps, cancel and ping"
 }
 
 // addExecHabits gives cmd the short forms that fingers know from docker exec. They
@@ -237,8 +249,6 @@ func (o *options) given(wanted func(*pflag.Flag) bool) (args []string) {
 	o.all.Visit(func(f *pflag.Flag) {
 		switch values, isList := f.Value.(pflag.SliceValue); {
 		case !wanted(f):
-		case f.Name == "host":
-			args = append(args, "--host="+o.docker.Hosts[0])
 		case isList:
 			for _, value := range values.GetSlice() {
 				if f.Name == "env-file" {

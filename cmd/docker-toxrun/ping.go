@@ -20,6 +20,7 @@ import (
 // A pong is what `ping` prints: of each part what is known of it.
 type pong struct {
 	Engine struct {
+		Name         string  `json:"name,omitempty"` // where there are several
 		Host         string  `json:"host"`
 		Version      string  `json:"version,omitempty"`
 		APIVersion   string  `json:"apiVersion,omitempty"`
@@ -38,6 +39,8 @@ type pong struct {
 	} `json:"command"`
 	OK    bool   `json:"ok"` // a run would work
 	Error string `json:"error,omitempty"`
+
+	err error
 }
 
 func newPing(o *options, std stdio) *cobra.Command {
@@ -47,7 +50,8 @@ func newPing(o *options, std stdio) *cobra.Command {
 		Short: "Show whether a run would work, and how far away it is",
 		Long: `Show whether a run would work: whether the engine answers and how fast, whether the
 container runs, and whether the service's command is there, with its version. The exit
-status is 0 only if it would.`,
+status is 0 only if it would. Of several engines (--context a,b) each is asked; --format
+json has an object a line for each then.`,
 		Example: "  docker toxrun ping\n  docker toxrun ping --format json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -58,27 +62,11 @@ status is 0 only if it would.`,
 			defer stop()
 			ctx, cancel := context.WithCancel(cmd.Context())
 			defer cancel()
-			var p pong
-			_, err := until(received, func() (bool, error) {
-				p.OK = true
-				if err := o.ping(ctx, &p, std); err != nil {
-					p.OK, p.Error = false, err.Error()
-					return false, err
-				}
-				return true, nil
-			})
+			pongs, err := until(received, func() ([]pong, error) { return o.pings(ctx, std) })
 			if _, interrupted := errors.AsType[*execproxy.SignalError](err); interrupted {
 				return err
 			}
-			if format == "json" {
-				encoder := newJSON(std.out)
-				encoder.SetIndent("", "  ")
-				if problem := encoder.Encode(p); problem != nil {
-					return problem
-				}
-				return err
-			}
-			if problem := p.print(std); problem != nil {
+			if problem := printPongs(std, pongs, format); problem != nil {
 				return problem
 			}
 			return err
@@ -92,13 +80,40 @@ status is 0 only if it would.`,
 // tox takes a second on a busy machine.
 const versionTime = 10 * time.Second
 
-// ping fills in p, as far as it comes; its error is why a run would not work.
-func (o *options) ping(ctx context.Context, p *pong, std stdio) error {
-	e, err := findEngine(o.docker)
+// pings asks all engines at the same time.
+func (o *options) pings(ctx context.Context, std stdio) ([]pong, error) {
+	engines, err := findEngines(o.docker)
 	if err != nil {
-		return err
+		return []pong{{Error: err.Error()}}, err
 	}
+	pongs, _, _ := gather(engines, func(e engine) (pong, error) {
+		p := pong{OK: true}
+		if p.err = o.ping(ctx, e, &p, std); p.err != nil {
+			p.OK, p.Error = false, p.err.Error()
+		}
+		return p, nil
+	})
+	if len(engines) == 1 {
+		return pongs, pongs[0].err
+	}
+	var wrong enginesError
+	for i, p := range pongs {
+		if p.err != nil {
+			wrong = append(wrong, newEngineError(engines[i], p.err))
+		}
+	}
+	if wrong == nil {
+		return pongs, nil
+	}
+	return pongs, wrong
+}
+
+// ping fills in p, as far as it comes; its error is why a run would not work.
+func (o *options) ping(ctx context.Context, e engine, p *pong, std stdio) error {
 	p.Engine.Host = e.host
+	if e.others {
+		p.Engine.Name = e.name
+	}
 	connected, err := e.connect("")
 	if err != nil {
 		return err
@@ -128,13 +143,13 @@ func (o *options) ping(ctx context.Context, p *pong, std stdio) error {
 	return o.pingCommand(ctx, connected, target, p, std)
 }
 
-// engineTime is how long an engine may take to answer a ping; a busy one has taken 3
-// seconds (measured).
-const engineTime = 10 * time.Second
-
 // engine asks the engine what it is, and how fast it answers.
 func (p *pong) engine(ctx context.Context, e *execproxy.Client) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, engineTime, fmt.Errorf("engine %s does not answer within %v", p.Engine.Host, engineTime))
+	silent := error(silentError(engineTime))
+	if p.Engine.Name == "" {
+		silent = fmt.Errorf("engine %s does not answer within %v", p.Engine.Host, engineTime)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, engineTime, silent)
 	defer cancel()
 	version, err := e.ServerVersion(ctx)
 	begin := time.Now()
@@ -190,6 +205,31 @@ func (o *options) pingCommand(ctx context.Context, e execproxy.Engine, target *c
 	return nil
 }
 
+// printPongs prints one as a whole, and several one after the other.
+func printPongs(std stdio, pongs []pong, format string) error {
+	if format == "json" {
+		encoder := newJSON(std.out)
+		if len(pongs) == 1 {
+			encoder.SetIndent("", "  ")
+		}
+		for _, p := range pongs {
+			if err := encoder.Encode(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for i, p := range pongs {
+		if i > 0 {
+			fmt.Fprintln(std.out)
+		}
+		if err := p.print(std); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p pong) print(std stdio) error {
 	table := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
 	row := func(name string, parts ...string) {
@@ -209,7 +249,7 @@ func (p pong) print(std stdio) error {
 	if p.Engine.Milliseconds > 0 {
 		answer = fmt.Sprintf("answers in %.1fms", p.Engine.Milliseconds)
 	}
-	row("engine", p.Engine.Host, version, answer)
+	row("engine", p.Engine.Name, p.Engine.Host, version, answer)
 	if p.Container.Name != "" {
 		row("container", p.Container.Name, p.Container.State, p.Container.Health)
 	}

@@ -20,24 +20,50 @@ import (
 // A plan is which command runs in which containers.
 type plan struct {
 	what    command
-	engine  engine
-	targets []*compose.Target // one at least: a lane each
+	engines []engine     // in which they were looked for
+	targets []placed     // one at least: a lane each
+	left    enginesError // the engines, of several, that have none
+}
+
+// A placed is a target with the engine that it is in.
+type placed struct {
+	*compose.Target
+	engine engine
 }
 
 // A finding finds the one target that is meant, in the cache or not.
 type finding func(context.Context, engine, stdio) (*compose.Target, error)
 
-// plan finds the targets; find finds one where there is to be one.
-func (o *options) plan(ctx context.Context, e engine, std stdio, what command, find finding) (plan, error) {
-	p := plan{what: what, engine: e}
-	if o.several() {
-		var err error
-		p.targets, err = o.findEach(ctx, e, std)
-		return p, err
+// plan finds the targets in all engines; find finds one where there is to be one in each.
+func (o *options) plan(ctx context.Context, engines []engine, std stdio, what command, find finding) (plan, error) {
+	each := func(e engine) ([]placed, error) { return o.findIn(ctx, e, std, find) }
+	p, err := o.together(engines, what, each)
+	p.engines = engines
+	if err == nil {
+		return p, nil
+	}
+	nodes, err := o.nodes(ctx, engines, err)
+	if err != nil {
+		return plan{}, err
+	}
+	p, err = o.together(nodes, what, each)
+	p.engines = engines
+	if err != nil && len(nodes) == 1 {
+		err = enginesError{newEngineError(nodes[0], err)}
+	}
+	return p, err
+}
+
+// findIn finds the targets in an engine.
+func (o *options) findIn(ctx context.Context, e engine, std stdio, find finding) ([]placed, error) {
+	switch {
+	case e.tasks != nil:
+		return o.findTasks(ctx, e, std)
+	case o.several():
+		return o.findEach(ctx, e, std)
 	}
 	target, err := find(ctx, e, std)
-	p.targets = []*compose.Target{target}
-	return p, err
+	return []placed{{target, e}}, err
 }
 
 // remembered tells whether the Engine was not asked for the targets.
@@ -46,7 +72,7 @@ func (p plan) remembered() bool { return p.targets[0].Cached }
 // A lane is where one command of a plan runs, and what it is connected to here.
 type lane struct {
 	name     string // for people, where there are several
-	target   *compose.Target
+	target   placed
 	screen   *terminal
 	in       io.Reader // nil: none
 	out, err io.Writer
@@ -65,7 +91,7 @@ func (l lane) end() {
 }
 
 // alone is the one lane that has the screen for itself.
-func (o *options) alone(t *compose.Target, screen *terminal) lane {
+func (o *options) alone(t placed, screen *terminal) lane {
 	l := lane{target: t, screen: screen, to: o.messages(screen.std.err)}
 	l.out, l.err = screen.outputs()
 	return l
@@ -74,6 +100,7 @@ func (o *options) alone(t *compose.Target, screen *terminal) lane {
 // runs runs the command in each lane of the plan.
 func (o *options) runs(ctx context.Context, p plan, std stdio, received received) error {
 	screen := openTerminal(std)
+	p.left.status(o.messages(std.err), " is left out")
 	switch {
 	case o.several() && !o.noStdin && !screen.in && !isEmpty(screen.std.in):
 		return usage("stdin can't be given to several containers", "-n leaves it alone")
@@ -87,7 +114,7 @@ func (o *options) runs(ctx context.Context, p plan, std stdio, received received
 	if !o.noStdin {
 		only.in = screen.input()
 	}
-	return o.run(ctx, p.engine, only, p.what)
+	return o.run(ctx, only, p.what)
 }
 
 // runEach runs the command in several containers at once. Its error is an ExitError
@@ -104,7 +131,7 @@ func (o *options) runEach(ctx context.Context, p plan, screen *terminal, receive
 		signals.enter(i)
 		all.Go(func() {
 			begin := time.Now()
-			err := o.run(ctx, p.engine, l, p.what)
+			err := o.run(ctx, l, p.what)
 			signals.leave(i)
 			took[i] = time.Since(begin)
 			l.end()
@@ -118,6 +145,10 @@ func (o *options) runEach(ctx context.Context, p plan, screen *terminal, receive
 			l.to.ended(codes[i], took[i], colored(screen.std.err))
 		}
 		worst = max(worst, codes[i])
+	}
+	if len(p.left) > 0 {
+		o.messages(screen.std.err).say("left out: " + strings.Join(p.left.names(), ", "))
+		worst = max(worst, statusFailed)
 	}
 	if worst == 0 {
 		return nil
@@ -161,6 +192,9 @@ func (o *options) lanes(p plan, screen *terminal, out, err *lanes.Lines) []lane 
 		each[i] = lane{name: t.ContainerName, target: t, screen: screen}
 		if t.Service != "" {
 			each[i].name = fmt.Sprintf("%s-%d", t.Service, t.Number)
+		}
+		if t.engine.others {
+			each[i].name = t.engine.name + "/" + each[i].name
 		}
 		width = max(width, len(each[i].name))
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"text/template"
@@ -23,6 +24,7 @@ type runRow struct {
 	Run       string
 	PID       int
 	Command   string
+	Engine    string // context, or address
 	Container string
 	Client    string // USER@HOST; empty where it is not known
 	State     string // of the client: alive or orphaned; empty where it is not known
@@ -34,7 +36,7 @@ type runRow struct {
 
 // rowHeads is what stands above the columns of a runRow's fields.
 var rowHeads = map[string]string{
-	"Run": "RUN", "PID": "PID", "Command": "COMMAND", "Container": "CONTAINER",
+	"Run": "RUN", "PID": "PID", "Command": "COMMAND", "Engine": "ENGINE", "Container": "CONTAINER",
 	"Client": "CLIENT", "State": "STATE", "Created": "CREATED", "Age": "AGE",
 }
 
@@ -57,8 +59,9 @@ func newPs(o *options, std stdio) *cobra.Command {
 		Short: "List the runs in the container",
 		Long: `List the runs in the container, by whomever and from wherever they were started. The
 container itself is asked, as the user that commands run as: it shows that user's runs.
+Of several engines (--context a,b) it is one container in each, or all with --all.
 
-With -q only the run IDs are printed; --format has the fields Run, PID, Command,
+With -q only the run IDs are printed; --format has the fields Run, PID, Command, Engine,
 Container, Client, State, Created and Age. A run whose client is gone is orphaned: one
 that was started with exec -d, or whose toxrun was killed. Of clients on other machines
 that is not known.`,
@@ -74,47 +77,86 @@ that is not known.`,
 			}
 			received, stop := receiveSignals()
 			defer stop()
-			rows, err := until(received, func() ([]runRow, error) {
-				rows, done, err := o.listRuns(cmd.Context(), std)
-				done()
-				return rows, err
+			list, err := until(received, func() (runList, error) {
+				list, err := o.listRuns(cmd.Context(), std)
+				list.close()
+				return list, err
 			})
-			if err != nil {
-				return err
+			if err == nil {
+				err = write(std.out, list)
 			}
-			return write(std.out, rows)
+			if err == nil && len(list.left) > 0 {
+				err = list.left
+			}
+			return err
 		},
 	}
 	ps.Flags().StringVar(&format, "format", "", "`table`, json, or a Go template for each run")
 	return ps
 }
 
-// listRuns asks the containers that are meant for their runs. done ends the connections,
-// which the runs' in needs.
-func (o *options) listRuns(ctx context.Context, std stdio) (rows []runRow, done func(), err error) {
-	var open []io.Closer
-	done = func() {
-		for _, c := range open {
-			c.Close()
+// A runList has the runs of several containers.
+type runList struct {
+	rows []runRow
+	open []io.Closer  // connections, which the runs' in needs
+	left enginesError // the engines, of several, that have not been asked
+
+	several bool // engines were to be asked
+}
+
+func (l *runList) close() {
+	for _, c := range l.open {
+		c.Close()
+	}
+}
+
+// listRuns asks the containers that are meant for their runs, in all engines at the same
+// time. The list has to be closed, whatever the error.
+func (o *options) listRuns(ctx context.Context, std stdio) (list runList, err error) {
+	engines, err := findEngines(o.docker)
+	if err != nil {
+		return list, err
+	}
+	each := func(e engine) (runList, error) {
+		list, err := o.listRunsIn(ctx, e, std)
+		if err != nil {
+			list.close()
+		}
+		return list, err
+	}
+	lists, left, err := gather(engines, each)
+	if err != nil {
+		if engines, err = o.nodes(ctx, engines, err); err == nil {
+			lists, left, err = gather(engines, each)
 		}
 	}
-	e, err := findEngine(o.docker)
-	if err != nil {
-		return nil, done, err
+	list.left, list.several = left, len(engines) > 1
+	for _, one := range lists {
+		list.open = append(list.open, one.open...)
+		for _, r := range one.rows {
+			// An engine may have several addresses.
+			if !slices.ContainsFunc(list.rows, func(other runRow) bool { return other.Run == r.Run }) {
+				list.rows = append(list.rows, r)
+			}
+		}
 	}
-	p, err := o.plan(ctx, e, std, command{}, o.refind)
+	return list, err
+}
+
+func (o *options) listRunsIn(ctx context.Context, e engine, std stdio) (list runList, err error) {
+	targets, err := o.findIn(ctx, e, std, o.refind)
 	if err != nil {
-		return nil, done, err
+		return list, err
 	}
-	for _, t := range p.targets {
+	for _, t := range targets {
 		connected, err := e.connect(t.APIVersion)
 		if err != nil {
-			return nil, done, err
+			return list, err
 		}
-		open = append(open, connected)
-		where, err := o.place(t)
+		list.open = append(list.open, connected)
+		where, err := o.place(t.Target)
 		if err != nil {
-			return nil, done, err
+			return list, err
 		}
 		c := execproxy.Command(connected, t.Container)
 		c.Name, c.User, c.Privileged = t.ContainerName, where.user, o.privileged
@@ -125,22 +167,22 @@ func (o *options) listRuns(ctx context.Context, std stdio) (rows []runRow, done 
 			err = hinted(err, compose.CommandLine([]string{"docker", "top", t.ContainerName}))
 		}
 		if err != nil {
-			return nil, done, err
+			return list, err
 		}
 		for _, r := range runs {
 			by := parseClient(r.Client)
-			rows = append(rows, runRow{
-				Run: r.Run, PID: r.PID, Command: compose.CommandLine(r.Args), Container: t.ContainerName,
+			list.rows = append(list.rows, runRow{
+				Run: r.Run, PID: r.PID, Command: compose.CommandLine(r.Args), Engine: e.name, Container: t.ContainerName,
 				Client: by.String(), State: by.state(),
 				Created: time.Now().Add(-r.Age).Format(time.RFC3339), Age: short(r.Age), in: c,
 			})
 		}
 	}
-	return rows, done, nil
+	return list, nil
 }
 
 // rowWriter is how the rows are printed.
-func rowWriter(format string, ids bool) (func(io.Writer, []runRow) error, error) {
+func rowWriter(format string, ids bool) (func(io.Writer, runList) error, error) {
 	if ids && format != "" {
 		return nil, usage("-q and --format exclude each other", "")
 	}
@@ -151,8 +193,8 @@ func rowWriter(format string, ids bool) (func(io.Writer, []runRow) error, error)
 		}
 		format = "{{.Run}}"
 	case "json":
-		return func(out io.Writer, rows []runRow) error {
-			for _, r := range rows {
+		return func(out io.Writer, list runList) error {
+			for _, r := range list.rows {
 				if err := newJSON(out).Encode(r); err != nil {
 					return err
 				}
@@ -172,7 +214,7 @@ func rowWriter(format string, ids bool) (func(io.Writer, []runRow) error, error)
 	if err != nil {
 		return nil, usage(err.Error(), "")
 	}
-	return func(out io.Writer, rows []runRow) error {
+	return func(out io.Writer, list runList) error {
 		table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 		to := out
 		if tabled {
@@ -182,7 +224,7 @@ func rowWriter(format string, ids bool) (func(io.Writer, []runRow) error, error)
 			}
 			fmt.Fprintln(to)
 		}
-		for _, r := range rows {
+		for _, r := range list.rows {
 			var line strings.Builder
 			if err := each.Execute(&line, r); err != nil {
 				return err
@@ -195,11 +237,17 @@ func rowWriter(format string, ids bool) (func(io.Writer, []runRow) error, error)
 	}, nil
 }
 
-func writeTable(out io.Writer, rows []runRow) error {
+func writeTable(out io.Writer, list runList) error {
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(table, "RUN\tCONTAINER\tPID\tAGE\tCLIENT\tSTATE\tCOMMAND")
-	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", visible(r.Run), visible(r.Container), r.PID, r.Age,
+	engine := func(name string) string { // a column of its own, where there are several
+		if !list.several {
+			return ""
+		}
+		return name + "\t"
+	}
+	fmt.Fprintf(table, "RUN\t%sCONTAINER\tPID\tAGE\tCLIENT\tSTATE\tCOMMAND\n", engine("ENGINE"))
+	for _, r := range list.rows {
+		fmt.Fprintf(table, "%s\t%s%s\t%d\t%s\t%s\t%s\t%s\n", visible(r.Run), engine(visible(r.Engine)), visible(r.Container), r.PID, r.Age,
 			visible(cmp.Or(r.Client, "-")), cmp.Or(r.State, "-"), visible(ellipsis(oneLine(r.Command))))
 	}
 	return table.Flush()

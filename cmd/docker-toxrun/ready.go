@@ -24,29 +24,32 @@ import (
 // ready finds the targets of a plan when they are ready: started with --up, and waited
 // for with --wait. What it waits for is told. A signal ends it. Without these find is
 // all that is done.
-func (o *options) ready(ctx context.Context, e engine, std stdio, what command, received received, find finding) (plan, error) {
+func (o *options) ready(ctx context.Context, engines []engine, std stdio, what command, received received, find finding) (plan, error) {
 	if !o.up && o.wait == 0 {
-		return until(received, func() (plan, error) { return o.plan(ctx, e, std, what, find) })
+		return until(received, func() (plan, error) { return o.plan(ctx, engines, std, what, find) })
 	}
 	return interruptible(ctx, received, func(ctx context.Context) (plan, error) {
-		if o.up {
-			if err := o.composeUp(ctx, e, std); err != nil {
-				return plan{}, err
-			}
-		}
-		var p plan
-		var err error
-		if o.wait == 0 {
-			p, err = o.plan(ctx, e, std, what, o.refind)
-		} else {
-			p, err = o.await(ctx, e, std, what)
-		}
-		if down, ok := errors.AsType[*compose.NotRunningError](err); ok && o.up && down.Service != "" {
-			query, _ := o.query(e.host)
-			err = hinted(err, compose.CommandLine(query.ComposeCommand("logs", down.Service))) // it has been started
-		}
-		return p, err
+		return o.together(engines, what, func(e engine) ([]placed, error) { return o.readyIn(ctx, e, std) })
 	})
+}
+
+// readyIn is ready in an engine.
+func (o *options) readyIn(ctx context.Context, e engine, std stdio) (targets []placed, err error) {
+	if o.up {
+		if err := o.composeUp(ctx, e, std); err != nil {
+			return nil, err
+		}
+	}
+	if o.wait == 0 {
+		targets, err = o.findIn(ctx, e, std, o.refind)
+	} else {
+		targets, err = o.await(ctx, e, std)
+	}
+	if down, ok := errors.AsType[*compose.NotRunningError](err); ok && o.up && down.Service != "" {
+		query, _ := o.query(e.host)
+		err = hinted(err, compose.CommandLine(query.ComposeCommand("logs", down.Service))) // it has been started
+	}
+	return targets, err
 }
 
 // interruptible returns what f does. The first signal ends f's ctx, and the second one
@@ -96,36 +99,39 @@ func (e *notReadyError) Unwrap() error { return e.why }
 
 // await waits for targets that are running and, where they have a health check, healthy.
 // The engine's events tell when to look again.
-func (o *options) await(ctx context.Context, e engine, std stdio, what command) (plan, error) {
+func (o *options) await(ctx context.Context, e engine, std stdio) ([]placed, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.wait, errNotReady)
 	defer cancel()
 	connected, err := e.connect("")
 	if err != nil {
-		return plan{}, err
+		return nil, err
 	}
 	defer connected.Close()
 	happened, failed := connected.Events(ctx, events.ListOptions{Filters: filters.NewArgs(
 		filters.Arg("type", "container"), filters.Arg("event", "start"), filters.Arg("event", "pause"), filters.Arg("event", "unpause"),
 		filters.Arg("event", "die"), filters.Arg("event", "health_status"),
 	)})
-	look := func(ctx context.Context) (p plan, why error, err error) {
-		p, err = o.plan(ctx, e, std, what, o.refind)
+	look := func(ctx context.Context) (targets []placed, why error, err error) {
+		targets, err = o.findIn(ctx, e, std, o.refind)
 		if _, down := errors.AsType[*compose.NotRunningError](err); down {
-			return p, err, nil
+			return targets, err, nil
 		}
 		if err == nil {
-			why, err = unhealthy(ctx, connected, p.targets)
+			why, err = unhealthy(ctx, connected, targets)
 		}
-		return p, why, err
+		return targets, why, err
 	}
 	to := o.messages(std.err)
+	if e.others {
+		to.about = e.name
+	}
 	told := ""
 	for {
-		p, why, err := look(ctx)
+		targets, why, err := look(ctx)
 		switch {
 		case ctx.Err() != nil:
 		case why == nil || err != nil:
-			return p, err
+			return targets, err
 		case why.Error() != told:
 			told = why.Error()
 			to.say("waiting: " + told)
@@ -135,19 +141,19 @@ func (o *options) await(ctx context.Context, e engine, std stdio, what command) 
 			continue
 		case err := <-failed:
 			if ctx.Err() == nil {
-				return plan{}, err
+				return nil, err
 			}
 		case <-ctx.Done():
 		}
 		if context.Cause(ctx) != errNotReady {
-			return plan{}, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 		now, stop := context.WithTimeout(context.WithoutCancel(ctx), silentTime)
 		defer stop()
-		if p, why, err = look(now); why == nil {
-			return p, err // in the last moment
+		if targets, why, err = look(now); why == nil {
+			return targets, err // in the last moment
 		}
-		return plan{}, &notReadyError{why, o.wait}
+		return nil, &notReadyError{why, o.wait}
 	}
 }
 
@@ -175,7 +181,7 @@ func (e *unhealthyError) Hint() string {
 }
 
 // unhealthy says which of the targets is not healthy; nil where all are or have no check.
-func unhealthy(ctx context.Context, e *execproxy.Client, targets []*compose.Target) (why error, err error) {
+func unhealthy(ctx context.Context, e *execproxy.Client, targets []placed) (why error, err error) {
 	for _, t := range targets {
 		found, err := e.ContainerInspect(ctx, t.Container)
 		if err != nil {
@@ -218,11 +224,13 @@ func (o *options) composeUp(ctx context.Context, e engine, std stdio) error {
 	args := query.ComposeCommand(append([]string{"up", "-d"}, services...)...) // docker compose ...
 	env := os.Environ()
 	if exec.CommandContext(ctx, "docker", "compose", "version").Run() == nil {
-		args = slices.Concat(args[:1], o.dockerArgs(), args[1:])
+		args = slices.Concat(args[:1], o.dockerArgs(e), args[1:])
 	} else {
 		args = append([]string{"docker-compose"}, args[2:]...)
 		env = append(env, "DOCKER_HOST="+e.host)
 	}
+	o.upTurn.Lock() // each draws on the same terminal
+	defer o.upTurn.Unlock()
 	up := exec.CommandContext(ctx, args[0], args[1:]...)
 	up.Stdout, up.Stderr, up.Env, up.Dir = std.err, std.err, env, query.Dir
 	up.Cancel = func() error { return up.Process.Signal(syscall.SIGTERM) }
@@ -233,7 +241,13 @@ func (o *options) composeUp(ctx context.Context, e engine, std stdio) error {
 	return nil
 }
 
-// dockerArgs are the options of docker's own that were given.
-func (o *options) dockerArgs() []string {
-	return o.given(func(f *pflag.Flag) bool { return o.dockerFlags.Lookup(f.Name) != nil })
+// dockerArgs are the options of docker's own that were given, for one of the engines.
+func (o *options) dockerArgs(e engine) []string {
+	args := o.given(func(f *pflag.Flag) bool {
+		return o.dockerFlags.Lookup(f.Name) != nil && !(e.others && (f.Name == "context" || f.Name == "host"))
+	})
+	if e.others {
+		args = append(args, e.means()...)
+	}
+	return args
 }

@@ -32,6 +32,7 @@ apart, stdin, signals and the exit status are passed through.`,
   docker toxrun exec pytest -x tests       # any command
   docker toxrun shell                      # bash, or what other shell there is
   docker toxrun -s tests --timeout 5m --   # another service, five minutes at most
+  docker toxrun --context a,b --all --     # in all containers of it, in two engines
   docker toxrun target                     # what would run where`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if dash := cmd.ArgsLenAtDash(); dash > 0 || dash < 0 && len(args) > 0 {
@@ -187,7 +188,7 @@ func (o *options) usage(cmd *cobra.Command) error {
 
 // services are the project's, none where they can't be found out.
 func (o *options) services(ctx context.Context) []string {
-	engine, err := findEngine(o.docker)
+	engine, err := o.firstEngine()
 	if err != nil {
 		return nil
 	}

@@ -29,6 +29,9 @@ import (
 
 const scripts = "testdata/script"
 
+// A scriptCommand is one that scripts have.
+type scriptCommand = func(*testscript.TestScript, bool, []string)
+
 // Each script runs on both engines, but one that tells nothing more on the second. A
 // line that is for one of them has [fake] or [real] in front, and a script that is, ends
 // with stop on the other one. For what docker itself has learned lately there is
@@ -39,6 +42,20 @@ func TestScripts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			docker := dockerVersion(t)
+			commands := map[string]scriptCommand{
+				"exits":    exits,
+				"up":       up,
+				"recreate": recreate,
+				"remove":   remove,
+				"dies":     dies,
+				"revives":  revives,
+				"requests": requests,
+				"left":     left,
+				"keeper":   keeper,
+				"timeless": timeless,
+				"offers":   offers,
+			}
+			commands["second"] = second(commands)
 			testscript.Run(t, testscript.Params{
 				Dir:                scripts,
 				RequireUniqueNames: true,
@@ -53,17 +70,7 @@ func TestScripts(t *testing.T) {
 					}
 					return false, fmt.Errorf("there is no condition %s", cond)
 				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"exits":    exits,
-					"up":       up,
-					"recreate": recreate,
-					"remove":   remove,
-					"requests": requests,
-					"left":     left,
-					"keeper":   keeper,
-					"timeless": timeless,
-					"offers":   offers,
-				},
+				Cmds: commands,
 			})
 		})
 	}
@@ -93,24 +100,33 @@ type stage struct {
 	engine     *enginetest.Engine // nil on the real one
 	project    string
 	containers map[string]string // ID by service
+	number     int               // of the Engine
+
+	second *stage // nil until the script asks for it
+	away   bool   // a command for the second one runs
 }
 
 // stageKey is the stage's among the values of a script.
 type stageKey struct{}
 
-func stageOf(ts *testscript.TestScript) *stage { return ts.Value(stageKey{}).(*stage) }
+// stageOf is the stage that a script's command is for.
+func stageOf(ts *testscript.TestScript) *stage {
+	s := ts.Value(stageKey{}).(*stage)
+	if s.away {
+		return s.second
+	}
+	return s
+}
 
 func setStage(env *testscript.Env, real bool) error {
-	s := &stage{t: env.T().(testing.TB), containers: map[string]string{}, project: "toxrun-test-" + number()}
+	s := &stage{t: env.T().(testing.TB), containers: map[string]string{}, project: "toxrun-test-" + number(), number: 1}
 	env.Values[stageKey{}] = s
 	if real {
 		s.client = realEngine(s.t)
 		s.t.Cleanup(s.clear)
 		env.Setenv("PATH", unraced+string(filepath.ListSeparator)+env.Getenv("PATH"))
 	} else {
-		s.engine = new(enginetest.Engine)
-		s.engine.Start(s.t)
-		s.client = s.engine.Client()
+		s.fake()
 	}
 	env.Vars = append(env.Vars, home(s.t, filepath.Join(env.WorkDir, ".home"))...)
 	env.Setenv("DOCKER_HOST", s.client.DaemonHost())
@@ -118,6 +134,44 @@ func setStage(env *testscript.Env, real bool) error {
 	env.Setenv("COMPOSE_PROJECT_NAME", s.project)
 	env.Setenv("NUMBER", number())
 	return nil
+}
+
+// fake has the stage be a fake's.
+func (s *stage) fake() {
+	s.engine = new(enginetest.Engine)
+	s.engine.Start(s.t)
+	s.client = s.engine.Client()
+}
+
+// second COMMAND [ARG...] runs one of the other commands for a second Engine, a fake on
+// both: its address is $SECOND from the first time on.
+func second(commands map[string]scriptCommand) scriptCommand {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		s := stageOf(ts)
+		if len(args) == 0 || commands[args[0]] == nil {
+			ts.Fatalf("usage: [!] second COMMAND [ARG...]")
+		}
+		if s.second == nil {
+			s.second = &stage{t: s.t, containers: map[string]string{}, project: s.project, number: 2}
+			s.second.fake()
+			ts.Setenv("SECOND", s.second.client.DaemonHost())
+		}
+		s.away = true
+		defer func() { s.away = false }()
+		commands[args[0]](ts, neg, args[1:])
+	}
+}
+
+// dies is the end of a fake as a daemon that is killed has it, and revives its new start.
+func dies(ts *testscript.TestScript, neg bool, args []string) { stageOf(ts).mortal(ts).Die() }
+
+func revives(ts *testscript.TestScript, neg bool, args []string) { stageOf(ts).mortal(ts).Revive() }
+
+func (s *stage) mortal(ts *testscript.TestScript) *enginetest.Engine {
+	if s.engine == nil {
+		ts.Fatalf("only a fake dies")
+	}
+	return s.engine
 }
 
 // clear removes what a script has left on the real Engine.
@@ -156,7 +210,7 @@ func realEngine(t testing.TB) *client.Client {
 // of the services or for those: what toxrun sees of it, and no more. The first
 // service's container ID is $ID from then on, as docker ps has it $SHORT, and its
 // name $NAME. With -scale there are N containers of each, which have their number in
-// REPLICA.
+// REPLICA, and the Engine's in ENGINE.
 func up(ts *testscript.TestScript, neg bool, args []string) {
 	s := stageOf(ts)
 	image := enginetest.DefaultImage
@@ -207,7 +261,7 @@ func (s *stage) add(model *compose.Model, service compose.Service, image string,
 		"com.docker.compose.container-number":     strconv.Itoa(n),
 		"com.docker.compose.oneoff":               "False",
 	}
-	env := []string{fmt.Sprint("REPLICA=", n), "TOXRUN_TEST_SERVICE=" + service.Name}
+	env := []string{fmt.Sprint("REPLICA=", n), fmt.Sprint("ENGINE=", s.number), "TOXRUN_TEST_SERVICE=" + service.Name}
 	if s.engine != nil {
 		c := enginetest.Container{Name: s.name(service.Name, n), Image: image, Labels: labels, Env: env, NoShell: strings.HasSuffix(image, ":noshell")}
 		for _, b := range service.Binds {

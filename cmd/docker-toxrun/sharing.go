@@ -35,6 +35,15 @@ func newSharing(suspend func(), each []lane) *sharing {
 	return s
 }
 
+// join gives one lane more signals of its own.
+func (s *sharing) join(l *lane) {
+	to := make(chan os.Signal, 16)
+	l.received = received{to, s.wait}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lanes, s.to = append(s.lanes, nil), append(s.to, to)
+}
+
 // share is newSharing, with the signals that are received until stop is called.
 func share(from received, each []lane) *sharing {
 	s := newSharing(from.suspend, each)

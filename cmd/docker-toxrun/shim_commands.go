@@ -46,6 +46,9 @@ files that no mount has go along (see --map-paths and --carry).`,
 			if err := o.oneOnly(cmd); err != nil {
 				return err
 			}
+			if _, err := o.engines(); err != nil {
+				return err
+			}
 			return o.addShims(cmd, std, dir, names)
 		},
 	}

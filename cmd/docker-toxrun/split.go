@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/docker/docker/client"
 	"github.com/spf13/pflag"
 
 	"github.com/toxrun/docker-toxrun/compose"
@@ -55,7 +58,6 @@ func (s *splitOptions) check() error {
 type splitting struct {
 	o       *options
 	plan    plan
-	lanes   []lane
 	signals *sharing
 	out     *lanes.Lines
 	err     *lanes.Lines
@@ -63,6 +65,17 @@ type splitting struct {
 	logs    map[string]string   // likewise; empty without --logs
 	color   bool
 	table   *lanes.Table // nil where stderr is no terminal
+
+	mu    sync.Mutex
+	lanes []lane
+	gone  []string // IDs of containers whose lanes are gone: one that runs again is a new lane
+}
+
+// lane is the one with that index.
+func (s *splitting) lane(at int) lane {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lanes[at]
 }
 
 // runSplit deals the jobs that the command is split in over the lanes of the plan. Its
@@ -72,7 +85,7 @@ func (o *options) runSplit(ctx context.Context, p plan, screen *terminal, receiv
 	s.out, s.err = screen.lines()
 	s.lanes = o.lanes(p, screen, s.out, s.err)
 	jobs, err := interruptible(ctx, received, func(ctx context.Context) ([]splitJob, error) {
-		return o.jobs(ctx, p.engine, s.lanes[0], p.what.args(p.targets[0].Config))
+		return o.jobs(ctx, s.lanes[0], p.what.args(p.targets[0].Config))
 	})
 	if err != nil {
 		return err
@@ -111,13 +124,16 @@ func (o *options) runSplit(ctx context.Context, p plan, screen *terminal, receiv
 	for _, l := range s.lanes {
 		dealer.Lanes = append(dealer.Lanes, l.name)
 	}
+	more, stopLooking := s.looks(ctx, screen)
+	dealer.More = more
 	outcomes := dealer.Deal(ctx, list)
+	stopLooking()
 	stopDrawing()
 	took := time.Since(began)
 	memory.keep(outcomes)
 	worst := s.sum(outcomes, took)
 	if report != nil {
-		if err := newSplitReport(began, took, worst, outcomes).write(report); err != nil {
+		if err := s.report(began, took, worst, outcomes).write(report); err != nil {
 			return err
 		}
 	}
@@ -166,7 +182,7 @@ func (s *splitting) redraws(screen *terminal) (stop func()) {
 func (s *splitting) run(ctx context.Context, job lanes.Job, at int, begins func()) lanes.End {
 	s.signals.enter(at)
 	defer s.signals.leave(at)
-	l := s.lanes[at]
+	l := s.lane(at)
 	l.to.about, l.begins = job.Name, begins
 	output, err := newJobOutput(s.logs[job.Name])
 	if err != nil {
@@ -178,9 +194,9 @@ func (s *splitting) run(ctx context.Context, job lanes.Job, at int, begins func(
 	}
 	l.out, l.err = output.stream(0), output.stream(1)
 	args := s.args[job.Name]
-	err = s.o.run(ctx, s.plan.engine, l, command{args: func(compose.Config) []string { return args }, queued: s.plan.what.queued, mapped: s.plan.what.mapped, env: s.plan.what.env})
-	if _, gone := errors.AsType[*execproxy.GoneError](err); gone {
-		l.to.say(err.Error())
+	err = s.o.run(ctx, l, command{args: func(compose.Config) []string { return args }, queued: s.plan.what.queued, mapped: s.plan.what.mapped, env: s.plan.what.env})
+	if s.unbegun(err, l) {
+		s.leaves(l)
 		return lanes.End{Gone: true, Unbegun: true}
 	}
 	code := status(err, l.to)
@@ -190,9 +206,113 @@ func (s *splitting) run(ctx context.Context, job lanes.Job, at int, begins func(
 		}
 	}
 	end := lanes.End{Status: code}
-	end.Gone = code != 0 && !s.plan.engine.runs(context.WithoutCancel(ctx), l.target)
+	end.Gone = code != 0 && !l.target.engine.runs(context.WithoutCancel(ctx), l.target.Target)
 	end.Lost = end.Gone || execproxy.Died(err)
+	if end.Gone {
+		s.leaves(l)
+	}
 	return end
+}
+
+// leaves takes in that a lane is gone.
+func (s *splitting) leaves(l lane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone = append(s.gone, l.target.Container)
+}
+
+// lookTime is how often it is asked whether there are more containers by now, and
+// lookShare what each of many adds to that: each is asked for in a request of its own.
+const (
+	lookTime  = 2 * time.Second
+	lookShare = 100 * time.Millisecond
+)
+
+// looks finds the containers that come while jobs are dealt, and gives the name of each
+// lane that is made of one, until stop is called.
+func (s *splitting) looks(ctx context.Context, screen *terminal) (more <-chan string, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	names, ended := make(chan string), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			s.mu.Lock()
+			wait := max(lookTime, lookShare*time.Duration(len(s.lanes)))
+			s.mu.Unlock()
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+				return
+			}
+			p, err := untilDone(ctx, func() (plan, error) { return s.o.plan(ctx, s.plan.engines, stdio{}, s.plan.what, s.o.find) })
+			if err != nil {
+				continue // those that there are go on
+			}
+			for _, l := range s.joins(p, screen) {
+				select {
+				case names <- l.name:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return names, func() {
+		cancel()
+		<-ended
+	}
+}
+
+// joins makes lanes of the containers of p that have none.
+func (s *splitting) joins(p plan, screen *terminal) (joined []lane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.o.lanes(p, screen, s.out, s.err) {
+		id := l.target.Container
+		back := slices.Index(s.gone, id)
+		if back < 0 && slices.ContainsFunc(s.lanes, func(other lane) bool { return other.target.Container == id }) {
+			continue
+		}
+		if back >= 0 {
+			s.gone = slices.Delete(s.gone, back, back+1)
+		}
+		for n, name := 2, l.name; slices.ContainsFunc(s.lanes, func(other lane) bool { return other.name == l.name }); n++ {
+			l.name = fmt.Sprintf("%s (%d)", name, n) // what has the number of one that is gone
+		}
+		s.signals.join(&l)
+		s.lanes = append(s.lanes, l)
+		if s.table != nil {
+			s.table.Joined()
+		}
+		l.to.say("has come")
+		joined = append(joined, l)
+	}
+	return joined
+}
+
+// unbegun tells whether err shows that the job has not begun, since its container is not
+// there any more, or its engine, and says so: of an engine once.
+func (s *splitting) unbegun(err error, l lane) bool {
+	_, gone := errors.AsType[*execproxy.GoneError](err)
+	_, lost := errors.AsType[*execproxy.LostError](err) // of an engine that has gone later
+	switch e := l.target.engine; {
+	case gone:
+		l.to.say(err.Error())
+	case lost || !client.IsErrConnectionFailed(err):
+		return false
+	case e.others:
+		s.o.once(func(string) { newEngineError(e, err).status(s.about(""), "") }, e.host)
+	default:
+		s.o.once(func(string) { status(err, s.about("")) }, e.host)
+	}
+	return true
+}
+
+// about is where toxrun speaks of a job, or of all for the empty name.
+func (s *splitting) about(job string) messages {
+	to := s.lane(0).to
+	to.about = job
+	return to
 }
 
 // canceled tells whether all that still runs was to end.
@@ -210,8 +330,7 @@ func (s *splitting) changed(o lanes.Outcome) {
 	if s.table != nil {
 		s.table.Changed(o)
 	}
-	to := s.lanes[0].to
-	to.about = o.Job
+	to := s.about(o.Job)
 	switch o.State {
 	case lanes.Ended:
 		to.ended(o.Status, o.Took, s.color)
@@ -230,7 +349,7 @@ func (s *splitting) changed(o lanes.Outcome) {
 func (s *splitting) signaled() int {
 	select {
 	case <-s.signals.ending:
-		return status(&execproxy.SignalError{Signal: s.signals.ended}, s.lanes[0].to)
+		return status(&execproxy.SignalError{Signal: s.signals.ended}, s.lane(0).to)
 	default:
 		return 0
 	}
@@ -261,15 +380,13 @@ func (s *splitting) sum(outcomes []lanes.Outcome, took time.Duration) (worst int
 	}
 	text := fmt.Sprintf("%d of %d passed in %s", passed, len(outcomes), brief(took))
 	for _, group := range []struct {
-		what string
-		jobs []string
-	}{{"failed", failed}, {"lost", lost}, {"canceled", canceled}, {"not begun", left}} {
-		if len(group.jobs) > 0 {
-			text += fmt.Sprintf("; %s: %s", group.what, strings.Join(group.jobs, ", "))
+		what  string
+		names []string
+	}{{"failed", failed}, {"lost", lost}, {"canceled", canceled}, {"not begun", left}, {"left out", s.plan.left.names()}} {
+		if len(group.names) > 0 {
+			text += fmt.Sprintf("; %s: %s", group.what, strings.Join(group.names, ", "))
 		}
 	}
-	to := s.lanes[0].to
-	to.about = ""
-	to.say(text)
+	s.about("").say(text)
 	return worst
 }

@@ -18,7 +18,7 @@ type splitJob struct {
 
 // jobs are the commands that the command is split in: one for each word of --each, or
 // for each tox environment that args name, or that tox itself lists.
-func (o *options) jobs(ctx context.Context, e engine, l lane, args []string) ([]splitJob, error) {
+func (o *options) jobs(ctx context.Context, l lane, args []string) ([]splitJob, error) {
 	if words := strings.Fields(o.split.each); len(words) > 0 {
 		if !slices.ContainsFunc(args, func(arg string) bool { return strings.Contains(arg, "{}") }) {
 			return nil, usage("--each: there is no {} in the command to put the words in", "")
@@ -38,7 +38,7 @@ func (o *options) jobs(ctx context.Context, e engine, l lane, args []string) ([]
 	at, names := environments(args)
 	if len(at.at) == 0 {
 		var err error
-		if names, err = o.listEnvironments(ctx, e, l, args); err != nil {
+		if names, err = o.listEnvironments(ctx, l, args); err != nil {
 			return nil, err
 		}
 	}
@@ -101,12 +101,12 @@ func (a envArgs) with(args []string, name string) []string {
 }
 
 // listEnvironments asks tox for the environments that it would run.
-func (o *options) listEnvironments(ctx context.Context, e engine, l lane, args []string) ([]string, error) {
+func (o *options) listEnvironments(ctx context.Context, l lane, args []string) ([]string, error) {
 	at, _ := environments(args)
 	var out strings.Builder
 	l.out, l.in = &out, nil
 	list := append(slices.Clone(args[:at.end]), "-l")
-	if err := o.run(ctx, e, l, command{args: func(compose.Config) []string { return list }}); err != nil {
+	if err := o.run(ctx, l, command{args: func(compose.Config) []string { return list }}); err != nil {
 		return nil, hinted(fmt.Errorf("%s has not listed its environments: %w", compose.CommandLine(list), err),
 			"name them with -e a,b, or words for any other command with --each")
 	}

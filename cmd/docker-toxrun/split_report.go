@@ -21,8 +21,9 @@ type splitReport struct {
 
 type jobReport struct {
 	Name         string `json:"name"`
-	State        string `json:"state"`          // ended, lost, canceled, waiting: not begun
-	Lane         string `json:"lane,omitempty"` // SERVICE-N
+	State        string `json:"state"`            // ended, lost, canceled, waiting: not begun
+	Lane         string `json:"lane,omitempty"`   // SERVICE-N, or ENGINE/SERVICE-N
+	Engine       string `json:"engine,omitempty"` // its name, where there are several
 	Status       *int   `json:"status,omitempty"`
 	Began        string `json:"began,omitempty"`
 	Milliseconds int64  `json:"milliseconds"`
@@ -31,10 +32,16 @@ type jobReport struct {
 
 const reportTime = "2006-01-02T15:04:05.000Z07:00"
 
-func newSplitReport(began time.Time, took time.Duration, status int, outcomes []lanes.Outcome) splitReport {
+func (s *splitting) report(began time.Time, took time.Duration, status int, outcomes []lanes.Outcome) splitReport {
+	engines := map[string]string{}
+	for _, l := range s.lanes {
+		if l.target.engine.others {
+			engines[l.name] = l.target.engine.name
+		}
+	}
 	r := splitReport{Began: began.Format(reportTime), Milliseconds: took.Milliseconds(), Status: status}
 	for _, o := range outcomes {
-		j := jobReport{Name: o.Job, State: o.State.String(), Lane: o.Lane, Milliseconds: o.Took.Milliseconds(), Tries: o.Tries}
+		j := jobReport{Name: o.Job, State: o.State.String(), Lane: o.Lane, Engine: engines[o.Lane], Milliseconds: o.Took.Milliseconds(), Tries: o.Tries}
 		if o.State == lanes.Ended {
 			j.Status = &o.Status
 		}

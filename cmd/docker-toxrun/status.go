@@ -123,6 +123,9 @@ func status(err error, to messages) int {
 	code := statusFailed
 	exit, timeout, start := (*execproxy.ExitError)(nil), timeoutError(0), (*execproxy.StartError)(nil)
 	signal, lost, unreached := (*execproxy.SignalError)(nil), (*execproxy.LostError)(nil), (*unreachable)(nil)
+	if engines, ok := errors.AsType[enginesError](err); ok {
+		return engines.status(to, "")
+	}
 	switch {
 	case err == nil:
 		return 0
@@ -156,7 +159,9 @@ func status(err error, to messages) int {
 		to.say("no docker engine answers: " + unreached.Error())
 	case client.IsErrConnectionFailed(err):
 		to.say(fmt.Sprintf("no docker engine answers: %v", errors.Unwrap(err)))
-		to.hint("docker version")
+		if _, ok := errors.AsType[*hintedError](err); !ok {
+			to.hint("docker version")
+		}
 	case strings.Contains(err.Error(), "Client sent an HTTP request to an HTTPS server"): // net/http
 		to.say("the engine answers by TLS only")
 		to.hint("--tlsverify, or DOCKER_TLS_VERIFY=1")

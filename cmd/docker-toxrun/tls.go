@@ -29,11 +29,11 @@ type tlsSource struct {
 	ca, cert, key string // empty: not given, or the context's
 }
 
-// tlsSourceOf is that of a context, which is the default one where docker's options and
-// variables name the files.
+// tlsSourceOf is that of a context. Where it is the default one, or none, docker's options
+// and variables name the files.
 func tlsSourceOf(o *flags.ClientOptions, context string) tlsSource {
 	switch {
-	case context != defaultContext:
+	case context != "" && context != defaultContext:
 		return tlsSource{context: context}
 	case o.TLSOptions == nil:
 		return tlsSource{}

@@ -81,7 +81,7 @@ Keys: Enter runs now, c cancels the run, p pauses, q quits, ? helps.`,
 // A watching is one `toxrun watch`.
 type watching struct {
 	o        *options
-	engine   engine
+	engines  []engine
 	std      stdio
 	options  *watchOptions
 	what     command
@@ -94,6 +94,8 @@ type watching struct {
 
 	mu    sync.Mutex
 	lanes []*watchLane // one at least
+
+	left enginesError // out of the run
 
 	sigs sync.Mutex
 	run  *watchRun // that goes on; nil: none
@@ -112,7 +114,7 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 	if err := onlyJSON(w.format); err != nil {
 		return err
 	}
-	engine, err := until(received, func() (engine, error) { return findEngine(o.docker) })
+	engines, err := until(received, o.engines)
 	if err != nil {
 		return err
 	}
@@ -124,17 +126,17 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 	if w.format == "json" {
 		report.json = std.out
 	}
-	first, err := o.ready(ctx, engine, std, what, received, o.refind)
+	first, err := o.ready(ctx, engines, std, what, received, o.refind)
 	if err != nil {
 		return err
 	}
-	run := &watching{o: o, engine: engine, std: std, options: w, what: what, screen: openTerminal(std), report: report, stop: received.suspend}
+	run := &watching{o: o, engines: engines, std: std, options: w, what: what, screen: openTerminal(std), report: report, stop: received.suspend}
 	if o.several() {
 		run.out, run.err = run.screen.lines()
 		report.to.Writer = run.err
 	}
 	defer run.close()
-	if err := run.lanesFor(first.targets, false); err != nil {
+	if err := run.lanesFor(first, false); err != nil {
 		return err
 	}
 	loop, tree, err := w.loop(first.targets, here)
@@ -181,7 +183,7 @@ func (o *options) watch(ctx context.Context, std stdio, w *watchOptions, what co
 
 // loop is what the options and the services' x-toxrun say of the files and of the runs.
 // The files are those of all targets, the rest is the first one's.
-func (w *watchOptions) loop(targets []*compose.Target, here string) (*watch.Loop, *watch.Tree, error) {
+func (w *watchOptions) loop(targets []placed, here string) (*watch.Loop, *watch.Tree, error) {
 	t := targets[0]
 	policy, err := watch.ParsePolicy(cmp.Or(w.onBusy, string(t.Config.Watch.OnBusy), "restart"))
 	if err != nil {
@@ -192,7 +194,7 @@ func (w *watchOptions) loop(targets []*compose.Target, here string) (*watch.Loop
 	}
 	var roots, ignore []string
 	for _, t := range targets {
-		paths, patterns := watchedPaths(t)
+		paths, patterns := watchedPaths(t.Target)
 		roots = append(roots, paths...)
 		ignore = slices.Concat(ignore, patterns, t.Config.Watch.Ignore)
 	}

@@ -42,14 +42,14 @@ type watchRun struct {
 }
 
 // newLane returns the lane of a container.
-func (w *watching) newLane(t *compose.Target) *watchLane {
+func (w *watching) newLane(t placed) *watchLane {
 	look := w.o.refind
 	if w.o.several() {
-		look = w.o.again(t)
+		look = w.o.again(t.Target)
 	}
 	return &watchLane{watched: watched{
-		engine: w.engine,
-		lookUp: func(ctx context.Context) (*compose.Target, error) { return look(ctx, w.engine, w.std) },
+		engine: t.engine,
+		lookUp: func(ctx context.Context) (*compose.Target, error) { return look(ctx, t.engine, w.std) },
 	}}
 }
 
@@ -60,27 +60,33 @@ func (w *watching) gather(ctx context.Context) error {
 		return nil
 	}
 	told := ""
-	targets, err := untilThere(ctx, func() ([]*compose.Target, error) {
-		targets, err := w.o.findEach(ctx, w.engine, w.std)
+	p, err := untilThere(ctx, func() (plan, error) {
+		p, err := w.o.plan(ctx, w.engines, w.std, w.what, w.o.refind)
 		if why, mends := waits(err); mends && why != told {
 			told = why
 			w.report.waiting(why)
 		}
-		return targets, err
+		return p, err
 	})
 	if err != nil {
 		return err
 	}
-	return w.lanesFor(targets, told != "")
+	return w.lanesFor(p, told != "")
 }
 
-// lanesFor makes the lanes those of targets. It says which, where tell is true or there
-// were others before.
-func (w *watching) lanesFor(targets []*compose.Target, tell bool) error {
-	each := []lane{w.o.alone(targets[0], w.screen)}
+// lanesFor makes the lanes those of p. It says which, where tell is true or there were
+// others before, and which engines are left out that were not before.
+func (w *watching) lanesFor(p plan, tell bool) error {
+	each := []lane{w.o.alone(p.targets[0], w.screen)}
 	if w.o.several() {
-		each = w.o.lanes(plan{targets: targets}, w.screen, w.out, w.err)
+		each = w.o.lanes(p, w.screen, w.out, w.err)
 	}
+	for _, e := range p.left {
+		if !slices.Contains(w.left.names(), e.engine.name) {
+			e.status(w.report.to, " is left out")
+		}
+	}
+	w.left = p.left
 	var now []*watchLane
 	var names, had []string
 	for _, on := range each {
@@ -97,7 +103,7 @@ func (w *watching) lanesFor(targets []*compose.Target, tell bool) error {
 		if w.o.several() {
 			report = w.report.about(on)
 		}
-		if err := l.become(on.target, report); err != nil {
+		if err := l.become(on.target.Target, report); err != nil {
 			return err
 		}
 	}
@@ -173,7 +179,7 @@ func (w *watching) onceIn(ctx context.Context, r *watchRun, at int) error {
 		if err != nil {
 			return err
 		}
-		l.on.target = target
+		l.on.target.Target = target
 		connected := l.connected
 		c, err := untilDone(r.waiting, func() (*execproxy.Cmd, error) {
 			return w.o.command(connected, target, w.screen, w.what)
@@ -209,7 +215,7 @@ func (w *watching) onceIn(ctx context.Context, r *watchRun, at int) error {
 			return err
 		}
 		if l.began {
-			l.report.canceled(l.took, target.ContainerName)
+			l.report.canceled(l.took, l)
 		}
 		l.began, l.spent = false, false // the next container may have a shell
 	}
@@ -280,11 +286,11 @@ func (w *watching) told() bool {
 
 // tellCanceled tells of the end of a run that the loop has ended, where it had begun.
 func (w *watching) tellCanceled() {
-	var begun []string
+	var begun []*watchLane
 	var took time.Duration
 	for _, l := range w.lanes {
 		if l.began && !l.told { // and was not waiting for its container
-			begun = append(begun, l.on.target.ContainerName)
+			begun = append(begun, l)
 			took = max(took, l.took)
 		}
 	}
@@ -311,6 +317,9 @@ func (w *watching) tellEnded(err error, took time.Duration) (worst int, ended bo
 		case sig != nil: // it has come while this one was waited for
 			worst, ended = max(worst, status(&execproxy.SignalError{Signal: sig}, l.on.to)), true
 		}
+	}
+	if len(w.left) > 0 {
+		worst = max(worst, statusFailed) // it has not run in all of them
 	}
 	return worst, ended
 }

@@ -21,13 +21,16 @@ type watchReport struct {
 	clear, notify, color bool
 	screen               io.Writer // of clear and notify: stderr
 
-	container string // that it tells of, where there are several; or empty
+	engine, container string // that it tells of, where there are several; or empty
 }
 
 // about is the report that tells of one lane of several.
 func (r *watchReport) about(l lane) *watchReport {
 	own := *r
 	own.to, own.container = l.to, l.target.ContainerName
+	if l.target.engine.others {
+		own.engine = l.target.engine.name
+	}
 	return &own
 }
 
@@ -40,6 +43,7 @@ type watchEvent struct {
 	Count        int      `json:"count,omitempty"` // of all that changed, where paths are not all
 	Mode         string   `json:"mode,omitempty"`  // how changes are seen
 	Command      []string `json:"command,omitempty"`
+	Engine       string   `json:"engine,omitempty"` // its name, where there are several
 	Container    string   `json:"container,omitempty"`
 	Status       *int     `json:"status,omitempty"` // exit status, as of toxrun
 	Milliseconds *int64   `json:"milliseconds,omitempty"`
@@ -54,6 +58,7 @@ func (r *watchReport) emit(e watchEvent, line string) {
 		}
 		return
 	}
+	e.Engine = cmp.Or(e.Engine, r.engine)
 	e.Container = cmp.Or(e.Container, r.container)
 	e.Time = time.Now().Format("2006-01-02T15:04:05.000Z07:00")
 	to := newJSON(r.json) // which makes one Write of it
@@ -119,14 +124,14 @@ func (r *watchReport) notified(status int) {
 }
 
 // canceled tells of a run that was ended to make place for the next, or by key.
-func (r *watchReport) canceled(took time.Duration, containers ...string) {
+func (r *watchReport) canceled(took time.Duration, in ...*watchLane) {
 	if r.json == nil {
 		r.to.say("canceled, " + brief(took))
 		return
 	}
 	milliseconds := took.Milliseconds()
-	for _, container := range containers {
-		r.emit(watchEvent{Event: "run-ended", Container: container, Text: "canceled", Milliseconds: &milliseconds}, "")
+	for _, l := range in {
+		r.emit(watchEvent{Event: "run-ended", Engine: l.report.engine, Container: l.on.target.ContainerName, Text: "canceled", Milliseconds: &milliseconds}, "")
 	}
 }
 

@@ -138,7 +138,7 @@ func waits(err error) (why string, mends bool) {
 	if gone, ok := errors.AsType[*execproxy.GoneError](err); ok {
 		return gone.Error(), true
 	}
-	if client.IsErrConnectionFailed(err) {
+	if _, silent := errors.AsType[silentError](err); silent || client.IsErrConnectionFailed(err) {
 		return "no docker engine answers", true
 	}
 	if lost, ok := errors.AsType[*execproxy.LostError](err); ok {

@@ -29,6 +29,7 @@ func decode(raw any, dir string) (*compose.Config, *mistake) {
 		"stop_grace":    func(v any) *mistake { return duration(v, &c.StopGrace) },
 		"standby":       func(v any) *mistake { return duration(v, &c.Standby) },
 		"preload":       func(v any) *mistake { return preload(v, &c.Preload) },
+		"nodes":         func(v any) *mistake { return nodes(v, &c.Nodes) },
 		"commands":      func(v any) *mistake { return commands(v, &c.Commands) },
 		"shim": func(v any) *mistake {
 			return mapping(v, fields{"environment": func(v any) *mistake { return names(v, &c.Shim.Environment) }})
@@ -115,6 +116,25 @@ func text(v any, to *string) *mistake {
 		return wrong(v, "a string")
 	}
 	*to = s
+	return nil
+}
+
+// nodes takes a mapping of strings.
+func nodes(v any, to *map[string]string) *mistake {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return wrong(v, "a mapping")
+	}
+	*to = map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		at, ok := m[name].(string)
+		if !ok || at == "" {
+			bad := wrong(m[name], "a context or an address")
+			bad.path = []string{name}
+			return bad
+		}
+		(*to)[name] = at
+	}
 	return nil
 }
 

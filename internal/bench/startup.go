@@ -33,7 +33,7 @@ var stages = []stage{
 	{"github.com/spf13/cobra.(*Command).ExecuteC", "argv is parsed", "one parser for every command"},
 	{"main.(*options).complete", "variables, and what excludes what", "`TOXRUN_STANDBY` is one"},
 	{"main.(*options).execute", "signals are received", "from here on they are the command's"},
-	{"main.findEngine", "the Engine's address", "`config.json` names its context"},
+	{"main.findEngines", "the Engine's address", "`config.json` names its context"},
 	{"main.(*options).find", "the container", "from the cache: one file, and the state of each that it was made from"},
 	{"main.(*options).runs", "what is to run where", "directory, user, variables, streams"},
 	{"main.(*options).ask", "the keeper is asked", "it gives the connection of what waits"},

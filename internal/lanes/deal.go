@@ -12,6 +12,10 @@ import (
 type Dealer struct {
 	Lanes []string // names, unique
 
+	// More gives the name of each lane that comes later, whose index is the next one. Nil:
+	// none does.
+	More <-chan string
+
 	// Run does a job in a lane, given by its index. It calls begins when it is the
 	// job's turn there, where it has one. It is called by several goroutines at a time,
 	// once in each lane.
@@ -57,7 +61,8 @@ func (d *Dealer) Deal(ctx context.Context, jobs []Job) []Outcome {
 	}
 	longest := func(a, b int) int { return cmp.Compare(length(jobs[b]), length(jobs[a])) }
 	slices.SortStableFunc(waiting, longest)
-	free := make([]int, len(d.Lanes))
+	names := slices.Clone(d.Lanes)
+	free := make([]int, len(names))
 	for lane := range free {
 		free[lane] = lane
 	}
@@ -71,7 +76,7 @@ func (d *Dealer) Deal(ctx context.Context, jobs []Job) []Outcome {
 			job, lane := waiting[0], free[0]
 			waiting, free = waiting[1:], free[1:]
 			o := &outcomes[job]
-			o.State, o.Lane, o.Begun, o.Tries = Running, d.Lanes[lane], time.Time{}, o.Tries+1
+			o.State, o.Lane, o.Begun, o.Tries = Running, names[lane], time.Time{}, o.Tries+1
 			d.changed(*o)
 			running++
 			go func() {
@@ -86,6 +91,10 @@ func (d *Dealer) Deal(ctx context.Context, jobs []Job) []Outcome {
 		case job := <-begun:
 			outcomes[job].Begun = time.Now()
 			d.changed(outcomes[job])
+			continue
+		case name := <-d.More:
+			free = append(free, len(names))
+			names = append(names, name)
 			continue
 		case e = <-ends:
 			running--

@@ -109,6 +109,13 @@ func (t *Table) Write(p []byte) (int, error) {
 	return t.to.Write(p)
 }
 
+// Joined takes in that there is a lane more.
+func (t *Table) Joined() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lanes++
+}
+
 // Changed takes in what has become of a job; see [Dealer.Changed].
 func (t *Table) Changed(o Outcome) {
 	t.mu.Lock()
