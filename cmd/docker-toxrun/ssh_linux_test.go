@@ -497,8 +497,9 @@ func newGate(t testing.TB, to int) *gate {
 	return g
 }
 
-// Of a host that does not answer the user is told within 5 seconds, and ^C ends the wait at
-// once: in a first run, and in one that has found its container in the cache.
+// Of a host that does not answer the user is told long before ssh gives it up, after 30
+// seconds, and ^C ends the wait: in a first run, and in one that has found its container in
+// the cache.
 func TestSilentSSHHost(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{
@@ -522,13 +523,13 @@ func TestSilentSSHHost(t *testing.T) {
 			began := time.Now()
 			p := command(args...)
 			p.err.expect(t, "does not answer")
-			if after := time.Since(began); after > 5*time.Second {
+			if after := time.Since(began); after > 15*time.Second {
 				t.Errorf("the user is told after %v", after)
 			}
 			began = time.Now()
 			p.Process.Signal(syscall.SIGINT)
 			p.exits(t, 130)
-			if after := time.Since(began); after > time.Second {
+			if after := time.Since(began); after > 5*time.Second {
 				t.Errorf("it ends %v after ^C", after)
 			}
 		})

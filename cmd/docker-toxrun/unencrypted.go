@@ -41,7 +41,7 @@ func (o *options) warnUnencrypted(e engine, to messages) {
 	if _, known := told[e.host]; known {
 		return
 	}
-	o.once(to.say, "the connection to "+e.host+" is not encrypted: who can read it can run commands there; ssh:// and TLS are (this is said once)")
+	o.once(to.say, "the connection to "+e.host+" is not encrypted, and whoever gets at it can run commands there: ssh:// and TLS are safe (this is said once)")
 	if err != nil || os.MkdirAll(dir, 0o700) != nil {
 		return
 	}

@@ -64,7 +64,7 @@ func TestUnencryptedIsToldOnce(t *testing.T) {
 		}
 		one, other, own := listen("10.9.8.7:0"), listen("10.9.8.7:0"), listen("127.0.0.1:0")
 		warning := func(host string) string {
-			return "toxrun: the connection to " + host + " is not encrypted: who can read it can run commands there; ssh:// and TLS are (this is said once)\n"
+			return "toxrun: the connection to " + host + " is not encrypted, and whoever gets at it can run commands there: ssh:// and TLS are safe (this is said once)\n"
 		}
 		for i, step := range []struct {
 			host string
