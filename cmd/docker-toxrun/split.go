@@ -221,11 +221,11 @@ func (s *splitting) leaves(l lane) {
 	s.gone = append(s.gone, l.target.Container)
 }
 
-// lookTime is how often it is asked whether there are more containers by now, and
-// lookShare what each of many adds to that: each is asked for in a request of its own.
+// newcomerTime is how often it is asked whether there are more containers by now, and
+// newcomerShare what each of many adds to that: each is asked for in a request of its own.
 const (
-	lookTime  = 2 * time.Second
-	lookShare = 100 * time.Millisecond
+	newcomerTime  = 2 * time.Second
+	newcomerShare = 100 * time.Millisecond
 )
 
 // looks finds the containers that come while jobs are dealt, and gives the name of each
@@ -237,7 +237,7 @@ func (s *splitting) looks(ctx context.Context, screen *terminal) (more <-chan st
 		defer close(ended)
 		for {
 			s.mu.Lock()
-			wait := max(lookTime, lookShare*time.Duration(len(s.lanes)))
+			wait := max(newcomerTime, newcomerShare*time.Duration(len(s.lanes)))
 			s.mu.Unlock()
 			select {
 			case <-time.After(wait):
