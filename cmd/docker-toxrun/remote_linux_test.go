@@ -42,7 +42,7 @@ func TestEveryWayToTheEngine(t *testing.T) {
 				t.Errorf("stdout %q, stderr %q", out, err)
 			}
 
-			data := make([]byte, 10<<20)
+			data := make([]byte, 100<<20)
 			rand.Read(data)
 			cmd = command("cat")
 			sum := sha256.New()
@@ -63,6 +63,46 @@ func TestEveryWayToTheEngine(t *testing.T) {
 			p.out.expect(t, "trapped\n")
 			p.exits(t, 3)
 			nothingLeft(t, e, token)
+
+			token = number()
+			start(t, command("--timeout", "1s", "sleep", token)).exits(t, 124)
+			nothingLeft(t, e, token)
+
+			screen := openScreen(t)
+			screen.start(t, command("sh", "-c", "stty size; exit 4")).exits(t, 4)
+			screen.end()
+			if shown := screen.out.String(); shown != "40 120\r\n" {
+				t.Errorf("at a terminal %q", shown)
+			}
+		})
+	}
+}
+
+// Over every way to an Engine the container is remembered, and a watch runs again.
+func TestWatchByEveryWay(t *testing.T) {
+	t.Parallel()
+	for name, reach := range map[string]way{"tcp": overTCP, "tls": overTLS, "ssh": overSSH} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, "echo begun; cat a.py; exec sleep 1$0", true)
+			b.env = append(b.env, reach(t, b.Target)...)
+			b.put("a.py", "one\n")
+			w := b.watch()
+			w.expect("run-started")
+			w.err.expect(t, "begun\none\n")
+			b.put("a.py", "two\n")
+			w.expect("changed a.py", "run-ended canceled", "run-started")
+			w.err.expect(t, "begun\ntwo\n")
+			w.interrupt(130)
+			nothingLeft(t, b.Target, b.token)
+
+			cmd := exec.Command("docker-toxrun", "-v", "exec", "-n", "true")
+			cmd.Dir, cmd.Env = b.src, b.env
+			p := start(t, cmd)
+			p.exits(t, 0)
+			if said := p.err.String(); !strings.Contains(said, "from the cache") {
+				t.Errorf("stderr %q", said)
+			}
 		})
 	}
 }
