@@ -88,6 +88,11 @@ func (o *options) runSplit(ctx context.Context, p plan, screen *terminal, receiv
 	s := &splitting{o: o, plan: p, args: map[string][]string{}, color: colored(screen.std.err)}
 	s.out, s.err = screen.lines()
 	s.lanes = o.lanes(p, screen, s.out, s.err)
+	disconnect, err := o.connectLanes(s.lanes, p.what)
+	if err != nil {
+		return err
+	}
+	defer disconnect()
 	jobs, err := interruptible(ctx, received, func(ctx context.Context) ([]splitJob, error) {
 		return o.jobs(ctx, s.lanes[0], p.what.args(p.targets[0].Config))
 	})
