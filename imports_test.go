@@ -30,7 +30,7 @@ var imports = map[string]struct{ ours, theirs []string }{
 		theirs: []string{"github.com/docker/docker/", "github.com/containerd/errdefs", "github.com/creack/pty", "golang.org/x/sys/", "golang.org/x/sync/"},
 	},
 	"/execproxy/standby": {ours: []string{"/execproxy"}, theirs: []string{"github.com/docker/docker/api/", "golang.org/x/sys/"}},
-	"/internal/bench":    {theirs: []string{"github.com/creack/pty"}},
+	"/internal/bench":    {ours: []string{"/execproxy/enginetest"}, theirs: []string{"github.com/creack/pty"}},
 	"/internal/lanes":    {theirs: []string{"github.com/mattn/go-runewidth", "github.com/vbauerster/mpb/v8"}},
 	"/internal/paths":    {},
 	"/internal/queue":    {theirs: []string{"github.com/gofrs/flock"}},

@@ -31,6 +31,7 @@ const (
 	labelOneOff      = "com.docker.compose.oneoff"
 	labelWorkingDir  = "com.docker.compose.project.working_dir"
 	labelConfigFiles = "com.docker.compose.project.config_files"
+	labelConfigHash  = "com.docker.compose.config-hash" // of all that Compose makes the container of, but its image
 )
 
 // A container is one container as a list of the Engine's has it, and after
@@ -42,6 +43,7 @@ type container struct {
 	dir              string   // of the project
 	files            []string // Compose files, as the label has them
 	created          int64
+	making           string // image and configuration; empty: not known
 
 	user, workdir string // from inspect
 	mounts        []mount
@@ -68,8 +70,13 @@ func list(ctx context.Context, engine Engine, labels ...string) ([]*container, e
 	for i, s := range summaries {
 		c := fromLabels(s.Labels)
 		c.id, c.state, c.created = s.ID, s.State, s.Created
-		if len(s.Names) > 0 {
-			c.name = strings.TrimPrefix(s.Names[0], "/")
+		if hash := s.Labels[labelConfigHash]; hash != "" && s.ImageID != "" {
+			c.making = s.ImageID + " " + hash
+		}
+		for _, name := range s.Names {
+			if name = strings.TrimPrefix(name, "/"); !strings.Contains(name, "/") { // else it is another one's link
+				c.name = name
+			}
 		}
 		containers[i] = c
 	}

@@ -210,7 +210,9 @@ func (f *Finder) named(ctx context.Context, q Query) (*Target, error) {
 const all = math.MaxInt
 
 // targets gives the running containers of a service by their number: one at
-// least and at most limit.
+// least and at most limit. Replicas of the same making differ in nothing that an
+// inspect would tell, so one of them is asked for: a thousand take the Engine a
+// second, and through ssh a minute.
 func (q Query) targets(ctx context.Context, engine Engine, m *Model, s *Service, limit int) ([]*Target, error) {
 	var targets []*Target
 	var idle *container // the one to tell of where none is running
@@ -221,6 +223,7 @@ func (q Query) targets(ctx context.Context, engine Engine, m *Model, s *Service,
 			return nil, err
 		}
 		idle, replaced = nil, false
+		made := map[string]*container{} // by its making
 		for _, c := range containers {
 			switch {
 			case q.Index > 0 && c.number != q.Index:
@@ -231,12 +234,20 @@ func (q Query) targets(ctx context.Context, engine Engine, m *Model, s *Service,
 				}
 				continue
 			}
-			if c, err = inspect(ctx, engine, c.id); err != nil {
-				return nil, err
-			}
-			if c == nil || !c.running() {
-				replaced = true // maybe: it was running a moment ago
-				continue
+			if same := made[c.making]; same != nil {
+				c.user, c.workdir, c.mounts = same.user, same.workdir, same.mounts
+			} else {
+				making := c.making
+				if c, err = inspect(ctx, engine, c.id); err != nil {
+					return nil, err
+				}
+				if c == nil || !c.running() {
+					replaced = true // maybe: it was running a moment ago
+					continue
+				}
+				if making != "" {
+					made[making] = c
+				}
 			}
 			if targets = append(targets, q.target(engine, c, m, s)); len(targets) == limit {
 				break

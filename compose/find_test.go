@@ -3,8 +3,12 @@ package compose_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
 
 	"github.com/toxrun/docker-toxrun/compose"
 )
@@ -35,6 +39,37 @@ func TestContainerGoesWhileItIsLookedAt(t *testing.T) {
 			}
 		} else if err != nil || got.Container != test.want {
 			t.Errorf("%s: Find() = %+v, %v; want %s", test.name, got, err, test.want)
+		}
+	}
+}
+
+// Of replicas that are made of the same, one is inspected; those of another making, or of
+// which that is not known, are themselves.
+func TestReplicasAreInspectedOnce(t *testing.T) {
+	t.Parallel()
+	for making, want := range map[string]int{"same": 1 + 2, "": 1 + 100} {
+		p, l := listening(t, map[string]string{"compose.yaml": "services: {tests: STANDARD}"})
+		containers := []fakeContainer{{ID: "old", Project: p.name(), Service: "tests", Number: 100, Making: "before"}}
+		for i := range 99 {
+			containers = append(containers, fakeContainer{ID: fmt.Sprint("replica-", i+1), Project: p.name(), Service: "tests", Number: i + 1, Making: making})
+		}
+		containers[0].Mounts = []container.MountPoint{{Type: mount.TypeVolume, Destination: "/old"}}
+		l.set(containers...)
+		targets, err := p.finder.FindAll(t.Context(), p.query)
+		if err != nil || len(targets) != 100 {
+			t.Fatalf("FindAll() = %d containers, %v; want 100", len(targets), err)
+		}
+		for i, target := range targets {
+			name, mounts := fmt.Sprint("replica-", i+1), 1
+			if i == 99 {
+				name, mounts = "old", 2
+			}
+			if target.Container != name || target.ContainerName != name || target.Number != i+1 || target.Workdir != "/app" || len(target.Mounts) != mounts {
+				t.Errorf("FindAll()[%d] = %+v", i, target)
+			}
+		}
+		if l.requests != want {
+			t.Errorf("making %q: the Engine was asked %d times, want %d", making, l.requests, want)
 		}
 	}
 }

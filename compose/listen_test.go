@@ -21,6 +21,7 @@ type fakeContainer struct {
 	ID, Project, Service string
 	Number               int    // 0 is 1
 	State                string // "" is running
+	Making               string // hash of its configuration, and its image; "": none
 	Mounts               []container.MountPoint
 }
 
@@ -64,13 +65,17 @@ func (l *listener) set(containers ...fakeContainer) {
 }
 
 func (c fakeContainer) labels() map[string]string {
-	return map[string]string{
+	labels := map[string]string{
 		"com.docker.compose.project":             c.Project,
 		"com.docker.compose.service":             c.Service,
 		"com.docker.compose.container-number":    strconv.Itoa(max(c.Number, 1)),
 		"com.docker.compose.oneoff":              "False",
 		"com.docker.compose.project.working_dir": "/nowhere",
 	}
+	if c.Making != "" {
+		labels["com.docker.compose.config-hash"] = c.Making
+	}
+	return labels
 }
 
 func (c fakeContainer) state() string {
@@ -99,7 +104,7 @@ func (l *listener) list(w http.ResponseWriter, r *http.Request) {
 			matches = matches && ok && (!hasValue || got == value)
 		}
 		if matches {
-			answer = append(answer, container.Summary{ID: c.ID, Names: []string{"/" + c.ID}, Labels: labels, State: c.state()})
+			answer = append(answer, container.Summary{ID: c.ID, Names: []string{"/other/link", "/" + c.ID}, ImageID: c.Making, Labels: labels, State: c.state()})
 		}
 	}
 	json.NewEncoder(w).Encode(answer) // the client notices

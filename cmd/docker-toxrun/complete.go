@@ -25,7 +25,7 @@ func (o *options) addCompletion(root *cobra.Command) {
 	// The error is for an option that is not there, or has a function already.
 	_ = root.RegisterFlagCompletionFunc("service", o.completeService)
 	_ = root.RegisterFlagCompletionFunc("workdir", o.completeWorkdir)
-	for _, name := range []string{"file", "env-file", "report", "tlscacert", "tlscert", "tlskey"} {
+	for _, name := range []string{"file", "env-file", "each-file", "report", "tlscacert", "tlscert", "tlskey"} {
 		_ = root.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault))
 	}
 	for _, name := range []string{"project-directory", "logs", "config"} {

@@ -129,11 +129,14 @@ func (o *options) run(ctx context.Context, l lane, what command) error {
 	if !e.plain() {
 		e.dial = func(ctx context.Context) (net.Conn, error) { return keeper.dial(ctx) }
 	}
-	connected, err := e.connect(t.APIVersion)
-	if err != nil {
-		return err
+	connected := l.client
+	if connected == nil {
+		var err error
+		if connected, err = e.connect(t.APIVersion); err != nil {
+			return err
+		}
+		defer connected.Close()
 	}
-	defer connected.Close()
 	c, err := until(l.received, func() (*execproxy.Cmd, error) { return o.command(connected, t, l.screen, what) })
 	if err != nil {
 		return err

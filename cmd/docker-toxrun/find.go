@@ -2,14 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/toxrun/docker-toxrun/compose"
-	"github.com/toxrun/docker-toxrun/compose/loadexec"
 )
 
 // finder looks containers up in an engine, and tells of one that does not answer.
@@ -22,12 +24,33 @@ func (o *options) finder(e engine, to messages) *compose.Finder {
 			}
 			return &waitedFor{connected.Client, e, to}, nil
 		},
-		Load: loadexec.Program{}.Model,
+		Load: o.load,
 	}
 	if dir, err := cacheDir(); err == nil {
 		finder.CacheDir = dir
 	}
 	return finder
+}
+
+// A loader reads the Compose files that a query means.
+type loader func(context.Context, compose.Query) (*compose.Model, error)
+
+// together is load for those who ask at the same time: with the same question they get one
+// answer, whichever engines they ask for. To read the files for each of 25 engines takes two
+// processors a second.
+func (load loader) together() loader {
+	var loading singleflight.Group
+	return func(ctx context.Context, q compose.Query) (*compose.Model, error) {
+		question := q
+		question.Engine = ""
+		key, err := json.Marshal(question)
+		if err != nil {
+			return nil, err
+		}
+		answer, err, _ := loading.Do(string(key), func() (any, error) { return load(ctx, q) })
+		model, _ := answer.(*compose.Model)
+		return model, err
+	}
 }
 
 // cacheDir is where what can be made again is kept. It need not be there.

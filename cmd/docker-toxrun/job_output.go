@@ -35,7 +35,7 @@ func newJobOutput(log string) (*jobOutput, error) {
 		return nil, err
 	}
 	_ = os.Remove(kept.Name()) // on Windows when it is closed
-	o := &jobOutput{kept: kept, to: bufio.NewWriterSize(kept, 64<<10)}
+	o := &jobOutput{kept: kept, to: bufio.NewWriter(kept)}
 	if log != "" {
 		file, err := os.Create(log)
 		if err != nil {

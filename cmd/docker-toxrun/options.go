@@ -16,12 +16,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/toxrun/docker-toxrun/compose"
+	"github.com/toxrun/docker-toxrun/compose/loadexec"
 )
 
 // options is the command line, with TOXRUN_* variables for what it leaves out.
 type options struct {
 	docker *flags.ClientOptions
 
+	load             loader // of Compose files
 	files            []string
 	projectName      string
 	projectDirectory string
@@ -67,7 +69,7 @@ type options struct {
 }
 
 func newOptions() *options {
-	o := &options{docker: flags.NewClientOptions()}
+	o := &options{docker: flags.NewClientOptions(), load: loader(loadexec.Program{}.Model).together()}
 
 	o.targetFlags = pflag.NewFlagSet("target", pflag.ContinueOnError)
 	t := o.targetFlags

@@ -73,6 +73,7 @@ func (p plan) remembered() bool { return p.targets[0].Cached }
 type lane struct {
 	name     string // for people, where there are several
 	target   placed
+	client   *execproxy.Client // nil: the run has one of its own
 	screen   *terminal
 	in       io.Reader // nil: none
 	out, err io.Writer
@@ -122,6 +123,11 @@ func (o *options) runs(ctx context.Context, p plan, std stdio, received received
 func (o *options) runEach(ctx context.Context, p plan, screen *terminal, received received) error {
 	out, err := screen.lines()
 	each := o.lanes(p, screen, out, err)
+	disconnect, problem := o.connectLanes(each, p.what)
+	if problem != nil {
+		return problem
+	}
+	defer disconnect()
 	signals := share(received, each)
 	defer signals.stop()
 	codes := make([]int, len(each))

@@ -23,6 +23,7 @@ import (
 type splitOptions struct {
 	split     bool
 	each      string // words, a job each; else tox environments
+	eachFile  string // of more words than a command line has room for
 	failFast  bool
 	keepGoing bool // the default
 	retries   int
@@ -33,6 +34,7 @@ type splitOptions struct {
 func (s *splitOptions) add(f *pflag.FlagSet) {
 	f.BoolVar(&s.split, "split", false, "deal the tox environments over all running containers of the service")
 	f.StringVar(&s.each, "each", "", "with --split: a command for each word of `LIST`, in place of {}")
+	f.StringVar(&s.eachFile, "each-file", "", "with --split: likewise for each line of this `file`")
 	f.BoolVar(&s.failFast, "fail-fast", false, "with --split: end the rest when one has failed")
 	f.BoolVar(&s.keepGoing, "keep-going", false, "with --split: don't (the default)")
 	f.IntVar(&s.retries, "retries", 0, "with --split: run `N` times again what was lost with its container")
@@ -42,10 +44,12 @@ func (s *splitOptions) add(f *pflag.FlagSet) {
 
 func (s *splitOptions) check() error {
 	switch {
-	case !s.split && (s.each != "" || s.failFast || s.keepGoing || s.retries != 0 || s.report != "" || s.logs != ""):
-		return usage("--each, --fail-fast, --keep-going, --retries, --report and --logs go with --split", "")
+	case !s.split && (s.each != "" || s.eachFile != "" || s.failFast || s.keepGoing || s.retries != 0 || s.report != "" || s.logs != ""):
+		return usage("--each, --each-file, --fail-fast, --keep-going, --retries, --report and --logs go with --split", "")
 	case s.failFast && s.keepGoing:
 		return usage("--fail-fast and --keep-going exclude each other", "")
+	case s.each != "" && s.eachFile != "":
+		return usage("--each and --each-file exclude each other", "")
 	case s.retries < 0:
 		return usage("--retries takes a number", "")
 	case s.each != "" && len(strings.Fields(s.each)) == 0:
@@ -84,6 +88,11 @@ func (o *options) runSplit(ctx context.Context, p plan, screen *terminal, receiv
 	s := &splitting{o: o, plan: p, args: map[string][]string{}, color: colored(screen.std.err)}
 	s.out, s.err = screen.lines()
 	s.lanes = o.lanes(p, screen, s.out, s.err)
+	disconnect, err := o.connectLanes(s.lanes, p.what)
+	if err != nil {
+		return err
+	}
+	defer disconnect()
 	jobs, err := interruptible(ctx, received, func(ctx context.Context) ([]splitJob, error) {
 		return o.jobs(ctx, s.lanes[0], p.what.args(p.targets[0].Config))
 	})
@@ -222,7 +231,7 @@ func (s *splitting) leaves(l lane) {
 }
 
 // newcomerTime is how often it is asked whether there are more containers by now, and
-// newcomerShare what each of many adds to that: each is asked for in a request of its own.
+// newcomerShare what each of many adds to that: it may be asked for in a request of its own.
 const (
 	newcomerTime  = 2 * time.Second
 	newcomerShare = 100 * time.Millisecond
@@ -355,6 +364,17 @@ func (s *splitting) signaled() int {
 	}
 }
 
+// fewNames is how many are in one line. --report has all.
+const fewNames = 20
+
+// few are names, not too many of them.
+func few(names []string) string {
+	if len(names) <= fewNames {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:fewNames], ", "), len(names)-fewNames)
+}
+
 // sum tells of the whole, and returns the highest status.
 func (s *splitting) sum(outcomes []lanes.Outcome, took time.Duration) (worst int) {
 	var failed, lost, canceled, left []string
@@ -384,7 +404,7 @@ func (s *splitting) sum(outcomes []lanes.Outcome, took time.Duration) (worst int
 		names []string
 	}{{"failed", failed}, {"lost", lost}, {"canceled", canceled}, {"not begun", left}, {"left out", s.plan.left.names()}} {
 		if len(group.names) > 0 {
-			text += fmt.Sprintf("; %s: %s", group.what, strings.Join(group.names, ", "))
+			text += fmt.Sprintf("; %s: %s", group.what, few(group.names))
 		}
 	}
 	s.about("").say(text)

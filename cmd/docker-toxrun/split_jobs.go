@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -16,10 +17,35 @@ type splitJob struct {
 	args []string
 }
 
+// words are those of --each, or the lines of --each-file, or none.
+func (s *splitOptions) words() ([]string, error) {
+	if s.eachFile == "" {
+		return strings.Fields(s.each), nil
+	}
+	text, err := os.ReadFile(s.eachFile)
+	if err != nil {
+		return nil, usage(fmt.Sprintf("--each-file: %v", err), "")
+	}
+	var words []string
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimRight(line, "\r\n"); strings.TrimSpace(line) != "" {
+			words = append(words, line)
+		}
+	}
+	if len(words) == 0 {
+		return nil, usage(fmt.Sprintf("--each-file %s: there is no line in it", s.eachFile), "")
+	}
+	return words, nil
+}
+
 // jobs are the commands that the command is split in: one for each word of --each, or
 // for each tox environment that args name, or that tox itself lists.
 func (o *options) jobs(ctx context.Context, l lane, args []string) ([]splitJob, error) {
-	if words := strings.Fields(o.split.each); len(words) > 0 {
+	words, err := o.split.words()
+	switch {
+	case err != nil:
+		return nil, err
+	case len(words) > 0:
 		if !slices.ContainsFunc(args, func(arg string) bool { return strings.Contains(arg, "{}") }) {
 			return nil, usage("--each: there is no {} in the command to put the words in", "")
 		}
@@ -37,7 +63,6 @@ func (o *options) jobs(ctx context.Context, l lane, args []string) ([]splitJob, 
 	}
 	at, names := environments(args)
 	if len(at.at) == 0 {
-		var err error
 		if names, err = o.listEnvironments(ctx, l, args); err != nil {
 			return nil, err
 		}
@@ -50,10 +75,12 @@ func (o *options) jobs(ctx context.Context, l lane, args []string) ([]splitJob, 
 
 // distinct makes a job of each name, which must be there once.
 func distinct(names []string, args func(name string) []string) (jobs []splitJob, err error) {
+	there := make(map[string]bool, len(names))
 	for _, name := range names {
-		if slices.ContainsFunc(jobs, func(j splitJob) bool { return j.name == name }) {
+		if there[name] {
 			return nil, usage(fmt.Sprintf("--split: %s is there twice", name), "")
 		}
+		there[name] = true
 		jobs = append(jobs, splitJob{name, args(name)})
 	}
 	return jobs, nil

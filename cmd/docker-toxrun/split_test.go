@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -53,5 +54,19 @@ func TestLogFiles(t *testing.T) {
 	}
 	if len(seen) != len(jobs) || files["a/b"] != "dir/a_b.log" || files["a_b"] != "dir/a_b-2.log" {
 		t.Errorf("%q", files)
+	}
+}
+
+// The last line is no longer than a person reads, however many have failed.
+func TestFewNames(t *testing.T) {
+	var jobs []string
+	for i := range fewNames + 980 {
+		jobs = append(jobs, fmt.Sprint("job-", i))
+	}
+	if got := few(jobs[:2]); got != "job-0, job-1" {
+		t.Errorf("two are %q", got)
+	}
+	if got := few(jobs); !strings.HasSuffix(got, ", job-19 and 980 more") || strings.Contains(got, "job-20") {
+		t.Errorf("a thousand are %q", got)
 	}
 }

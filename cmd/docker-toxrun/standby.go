@@ -34,6 +34,14 @@ type keeping struct {
 	mutter func(line string) // for those who want to know
 }
 
+// idle is how long a keeper of the target waits for a run; 0: there is no standby.
+func (o *options) idle(t *compose.Target) time.Duration {
+	if o.noStandby || !standby.Supported {
+		return 0
+	}
+	return max(0, cmp.Or(o.standby, t.Config.Standby))
+}
+
 // keeper is what a run of c has to do with the keeper of its target; with shell, one that
 // needs a spare that is no interpreter. Nobody is asked yet.
 func (o *options) keeper(e engine, t *compose.Target, c *execproxy.Cmd, shell bool) keeping {
@@ -41,8 +49,8 @@ func (o *options) keeper(e engine, t *compose.Target, c *execproxy.Cmd, shell bo
 	if o.verbose {
 		k.mutter = func(line string) { c.Notice("standby: " + line) }
 	}
-	idle := cmp.Or(o.standby, t.Config.Standby)
-	if idle <= 0 || o.noStandby || !standby.Supported {
+	idle := o.idle(t)
+	if idle == 0 {
 		return k
 	}
 	dir, err := standby.Dir()

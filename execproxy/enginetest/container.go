@@ -49,6 +49,10 @@ type Container struct {
 	// once the exec runs, as on an Engine that is very busy; nil means not at all.
 	StartDelay func(command []string) time.Duration
 
+	// Simulated says what an exec with this command does, in place of a process; nil
+	// starts processes. It is called when the exec is started.
+	Simulated func(command []string) Simulation
+
 	// Stopped adds a container that was created and not started.
 	Stopped bool
 }
@@ -67,6 +71,7 @@ type box struct {
 	dying    bool                 // its processes are being killed: none may start
 	execs    map[string]*instance // created or running, but not ended
 	stopped  chan struct{}        // closed when it stops running; nil where it does not run
+	killed   chan struct{}        // closed when its processes are killed
 
 	leaders []*instance // every exec whose process was started
 	files   []*os.File  // outputs of ended execs, to which their children may still write

@@ -2,6 +2,9 @@
 // unix socket whose containers are names and whose execs are real processes of
 // the test machine. [Each] runs one test body on it and on the real Engine.
 //
+// A container can also have its execs simulated ([Container].Simulated), where
+// there would be too many processes for the machine.
+//
 // The Engine does to an exec's streams, its exit status and its inspection what
 // the real one does, with that one's oddities, measured on Engine 20.10 (API
 // 1.41) and, for later versions, read in moby 28.5. Tests of this package run
@@ -23,7 +26,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
@@ -41,7 +43,7 @@ type Engine struct {
 	// [DefaultAPIVersion].
 	APIVersion string
 
-	t      testing.TB
+	t      Test
 	socket string
 	events eventLog
 
@@ -59,10 +61,19 @@ type Engine struct {
 	execs      map[string]*instance
 }
 
+// A Test is what an [Engine] needs of a testing.TB, so that a program that
+// simulates can be one, too.
+type Test interface {
+	Helper()
+	Cleanup(func())
+	Error(...any)
+	Fatal(...any) // does not return
+}
+
 // Start listens on a unix socket in a directory of its own. At the end of t
 // every connection is closed and every process of an exec is killed; the
 // engine's goroutines are gone before t's cleanup has ended.
-func (e *Engine) Start(t testing.TB) {
+func (e *Engine) Start(t Test) {
 	t.Helper()
 	if e.APIVersion == "" {
 		e.APIVersion = DefaultAPIVersion

@@ -62,6 +62,10 @@ func (b *box) members() ([]Process, error) {
 
 // kill ends every process of the container.
 func (b *box) kill() error {
+	if b.Simulated != nil {
+		b.killSimulated()
+		return nil
+	}
 	return b.until("die", func(list []Process) bool {
 		for _, p := range list {
 			killProcess(p.PID)

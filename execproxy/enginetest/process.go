@@ -34,6 +34,9 @@ type process struct {
 
 // runProcess starts x and moves its streams. It returns when they have ended.
 func (e *Engine) runProcess(x *instance, size *[2]uint, s *stream) error {
+	if x.box.Simulated != nil {
+		return e.simulate(x, s)
+	}
 	u, err := lookupUser(x.opts.User)
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ func (e *Engine) startLocked(b *box) error {
 	b.exitCode = 0
 	b.started = time.Now()
 	b.stopped = make(chan struct{})
+	b.killed = make(chan struct{})
 	e.mu.Unlock()
 	e.events.log(b, "start")
 	return nil

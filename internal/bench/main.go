@@ -4,6 +4,7 @@
 //
 //	bench [-quick] [-only SCENE,...] [-o FILE]    what docs/benchmarks.md has
 //	bench -startup [-n ROUNDS] [-o FILE]          what docs/startup.md has
+//	bench -scale [-quick] [-o FILE]               what docs/scale.md has
 //	bench [-n ROUNDS] COMMAND...                  these command lines, each one argument
 //
 // `make bench` calls it, with all it needs in place.
@@ -64,6 +65,7 @@ func run(ctx context.Context, args []string) error {
 	file := flags.String("o", "", "`file` for the tables, else stdout")
 	bin := flags.String("bin", "bin", "`directory` of the programs")
 	starts := flags.Bool("startup", false, "the parts of a run with standby; as root, on Linux")
+	scales := flags.Bool("scale", false, "many jobs over many containers, simulated; on Linux")
 	n := flags.Int("n", 15, "`rounds` of command lines, or of -startup")
 	if err := flags.Parse(args); err != nil {
 		return errUsage
@@ -83,9 +85,12 @@ func run(ctx context.Context, args []string) error {
 	line := strings.Join(append([]string{"go run ./internal/bench"}, args...), " ")
 	var text []byte
 	var err error
-	if *starts {
+	switch {
+	case *starts:
 		text, err = startup(ctx, *bin, *n, line)
-	} else {
+	case *scales:
+		text, err = scale(ctx, *bin, *quick, line)
+	default:
 		text, err = compare(ctx, *bin, *quick, chosen, line)
 	}
 	if err != nil {

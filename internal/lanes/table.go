@@ -29,18 +29,25 @@ type Table struct {
 	mu    sync.Mutex
 	began time.Time
 	lanes int
-	jobs  []Outcome // by their order
+	jobs  []Outcome      // by their order
+	at    map[string]int // where a job is in them
 	last  []time.Duration
 	lines []string // the last one of each
+	ended int      // of jobs
+	shown []int    // jobs, by their rows
+
+	jobWidth, laneWidth int // of the widest name
 }
 
 // NewTable draws to a terminal of so many rows until Clear. The terminal is an
 // *os.File.
 func NewTable(terminal io.Writer, rows int, jobs []Job, lanes int) *Table {
-	t := &Table{to: terminal, began: time.Now(), lanes: lanes, lines: make([]string, len(jobs))}
-	for _, j := range jobs {
+	t := &Table{to: terminal, began: time.Now(), lanes: lanes, lines: make([]string, len(jobs)), at: make(map[string]int, len(jobs))}
+	for i, j := range jobs {
 		t.jobs = append(t.jobs, Outcome{Job: j.Name})
 		t.last = append(t.last, j.Last)
+		t.at[j.Name] = i
+		t.jobWidth = max(t.jobWidth, runewidth.StringWidth(j.Name))
 	}
 	t.Draw(rows)
 	return t
@@ -119,13 +126,25 @@ func (t *Table) Joined() {
 // Changed takes in what has become of a job; see [Dealer.Changed].
 func (t *Table) Changed(o Outcome) {
 	t.mu.Lock()
-	if i := t.find(o.Job); i >= 0 {
+	before := t.ended
+	if i, ok := t.at[o.Job]; ok {
+		if t.jobs[i].State > Running {
+			t.ended--
+		}
+		if o.State > Running {
+			t.ended++
+		}
 		t.jobs[i] = o
+		t.laneWidth = max(t.laneWidth, runewidth.StringWidth(o.Lane))
 	}
 	if o.State == Lost {
 		t.lanes--
 	}
+	same := t.ended == before
 	t.mu.Unlock()
+	if same {
+		return
+	}
 	t.drawing.RLock()
 	defer t.drawing.RUnlock()
 	t.count()
@@ -134,15 +153,10 @@ func (t *Table) Changed(o Outcome) {
 // count has the bar show how many jobs have ended. t.drawing is held.
 func (t *Table) count() {
 	t.mu.Lock()
-	ended := int64(0)
-	for _, o := range t.jobs {
-		if o.State > Running {
-			ended++
-		}
-	}
+	ended := min(t.ended, len(t.jobs)-1) // complete, the bar would be drawn no more
 	t.mu.Unlock()
-	if t.progress != nil { // complete, the bar would be drawn no more
-		t.bar.SetCurrent(min(ended, int64(len(t.jobs))-1))
+	if t.progress != nil {
+		t.bar.SetCurrent(int64(ended))
 	}
 }
 
@@ -150,27 +164,34 @@ func (t *Table) count() {
 func (t *Table) Line(job, line string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if i := t.find(job); i >= 0 {
+	if i, ok := t.at[job]; ok {
 		t.lines[i] = line
 	}
 }
 
-func (t *Table) find(job string) int {
-	return slices.IndexFunc(t.jobs, func(o Outcome) bool { return o.Job == job })
+// choose returns the jobs that get one of so many rows, in their order. t.mu is held.
+func (t *Table) choose(rows int) []int {
+	var ranked [4][]int
+	for i, o := range t.jobs {
+		r := 0 // where there is a row for each, they keep their places
+		if rows < len(t.jobs) {
+			r = rank(o)
+		}
+		if len(ranked[r]) < rows {
+			ranked[r] = append(ranked[r], i)
+		}
+	}
+	return slices.Concat(ranked[:]...)[:rows]
 }
 
-// row is what stands in a slot of the table, a line.
+// row is what stands in a slot of the table, a line. They are drawn from slot 0 on.
 func (t *Table) row(slot, slots, width int) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	order := make([]int, len(t.jobs))
-	for i := range order {
-		order[i] = i
+	if slot == 0 {
+		t.shown = t.choose(slots)
 	}
-	if slots < len(order) {
-		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(rank(t.jobs[a]), rank(t.jobs[b])) })
-	}
-	i := order[slot]
+	i := t.shown[slot]
 	o := t.jobs[i]
 	took := o.Took
 	state := o.State.String()
@@ -188,20 +209,13 @@ func (t *Table) row(slot, slots, width int) string {
 	if o.State != Waiting && !o.Begun.IsZero() {
 		when = fmt.Sprintf("%.1fs", took.Seconds())
 	}
-	text := fmt.Sprintf("%s  %-8s  %7s  %s  %s", t.pad(o.Job, func(o Outcome) string { return o.Job }), state, when,
-		t.pad(o.Lane, func(o Outcome) string { return o.Lane }), t.lines[i])
+	text := fmt.Sprintf("%s  %-8s  %7s  %s  %s", pad(o.Job, t.jobWidth), state, when, pad(o.Lane, t.laneWidth), t.lines[i])
 	// A line that is as wide as the terminal would be two.
 	return strings.TrimRight(runewidth.Truncate(text, max(0, width-1), "…"), " ") + "\n"
 }
 
-// pad makes text as wide as the widest of all jobs.
-func (t *Table) pad(text string, of func(Outcome) string) string {
-	width := 0
-	for _, o := range t.jobs {
-		width = max(width, runewidth.StringWidth(of(o)))
-	}
-	return runewidth.FillRight(text, min(width, 30))
-}
+// pad makes text as wide as the widest, within reason.
+func pad(text string, widest int) string { return runewidth.FillRight(text, min(widest, 30)) }
 
 // rank is in which order jobs get the rows that there are.
 func rank(o Outcome) int {

@@ -5,6 +5,7 @@ package lanes_test
 import (
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -124,5 +125,38 @@ func (s *seen) wait(t *testing.T, text string) {
 		case <-t.Context().Done():
 			t.Fatalf("no %q in %q", text, s)
 		}
+	}
+}
+
+// What a change of a job takes does not depend on how many jobs there are: of 100,000 the
+// first would else be seen minutes late.
+func TestTableOfManyJobs(t *testing.T) {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	const changes = 1000
+	each := func(n int) time.Duration {
+		var jobs []lanes.Job
+		for i := range n {
+			jobs = append(jobs, lanes.Job{Name: fmt.Sprint("job-", i)})
+		}
+		table := lanes.NewTable(null, 50, jobs, 500)
+		defer table.Clear()
+		least := time.Hour
+		for range 5 {
+			begin := time.Now()
+			for i := range changes {
+				name := jobs[len(jobs)-1-i].Name
+				table.Changed(lanes.Outcome{Job: name, State: lanes.Running, Lane: "tests-1", Begun: begin})
+				table.Line(name, "a line")
+			}
+			least = min(least, time.Since(begin))
+		}
+		return least
+	}
+	if few, many := each(changes), each(100*changes); many > 30*few {
+		t.Errorf("%d changes of %d jobs take %v, of %d %v", changes, changes, few, 100*changes, many)
 	}
 }
