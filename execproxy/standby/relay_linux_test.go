@@ -136,6 +136,36 @@ func TestBrokenRelayIsNoSuccess(t *testing.T) {
 	})
 }
 
+// That somebody asks for the state at the same time is no reason to miss output.
+func TestWholeIsAskedWhileTheStateIs(t *testing.T) {
+	e := enginetest.Fake(t, enginetest.Container{})
+	answer := make(chan struct{})
+	k := keepWith(t, t.TempDir(), e, slow{far(t, e), answer}, execproxy.Command(e.Client, e.Container, "sh"), time.Minute)
+	k.is("ready")
+	lease := k.take(true)
+	c := k.sh("read line")
+	in, end := io.Pipe()
+	c.Spare, c.Stdin = lease.Spare, in
+	state := lease.Spare.State
+	ran := make(chan error, 1)
+	go func() { ran <- c.Run(t.Context()) }()
+	asked := make(chan struct{})
+	go func() {
+		close(asked)
+		state(t.Context()) // while the command runs the Engine is asked, and takes its time
+	}()
+	<-asked
+	whole := make(chan bool)
+	go func() { whole <- lease.Spare.Whole(t.Context()) }()
+	close(answer)
+	<-whole // whatever it is while the command runs, it is an answer
+	end.Close()
+	if err := <-ran; err == nil || err.Error() != "exit status 1" {
+		t.Errorf("Run() = %v", err)
+	}
+	lease.Done()
+}
+
 // A client gets a connection that is there already, and where that has died a new one.
 func TestKeeperGivesConnections(t *testing.T) {
 	e := enginetest.Fake(t, enginetest.Container{})

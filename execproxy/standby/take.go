@@ -32,6 +32,10 @@ type Lease struct {
 // a millisecond, on a very busy machine within 100; a plain start takes longer there, too.
 const takeTime = 250 * time.Millisecond
 
+// relayTime is how long an answer of a keeper that relays may take: the way to the Engine is
+// long, and without its word the output counts as broken.
+const relayTime = 10 * time.Second
+
 // Take asks the keeper for a spare. Without a keeper the lease is nil, and it is
 // time to [Spawn] one when the run is over. With an error there is one that is of
 // no use now.
@@ -73,7 +77,7 @@ func Take(dir string, want Want) (*Lease, error) {
 		a.Spare.Conn, a.Spare.State = in.passed, l.state
 	}
 	if a.Relayed {
-		a.Spare.Whole, l.limit = l.whole, requestTime // who relays has all in hand, and the way is long
+		a.Spare.Whole, l.limit = l.whole, relayTime
 	}
 	return l, nil
 }
@@ -104,6 +108,10 @@ func Dial(ctx context.Context, dir string, want Want) (net.Conn, error) {
 // already, and with all that takes a program time once. It fails where the keeper takes
 // longer than for a lease, or answers another question.
 func (l *Lease) state(ctx context.Context) (got container.ExecInspect, err error) {
+	if !l.asking.TryLock() {
+		return got, errors.New("the keeper is being asked")
+	}
+	defer l.asking.Unlock()
 	s, err := l.ask(ctx, inspect)
 	if err != nil {
 		return got, err
@@ -121,16 +129,14 @@ func (l *Lease) state(ctx context.Context) (got container.ExecInspect, err error
 // whole tells whether all that the Engine has sent on the spare's connection was relayed.
 // A keeper that can't be asked has not lived to do it.
 func (l *Lease) whole(ctx context.Context) bool {
+	l.asking.Lock() // nobody else can tell
+	defer l.asking.Unlock()
 	s, err := l.ask(ctx, whole)
 	return err == nil && s.Whole
 }
 
-// ask sends a question, and returns the answer.
+// ask sends a question, and returns the answer. l.asking is held.
 func (l *Lease) ask(ctx context.Context, question string) (s execState, err error) {
-	if !l.asking.TryLock() {
-		return s, errors.New("the keeper is being asked")
-	}
-	defer l.asking.Unlock()
 	if l.mute {
 		return s, errors.New("the keeper does not answer")
 	}
