@@ -373,6 +373,40 @@ func TestFormsOfPythonPrograms(t *testing.T) {
 	})
 }
 
+// Who asks how long each import takes is told of all of them, so none was there before.
+func TestImportTimesAreOfAllModules(t *testing.T) {
+	t.Parallel()
+	onePython(t, func(t *testing.T, e enginetest.Target) {
+		s := newSchool(t, e, map[string]string{"plain": traps["plain"].text})
+		s.write(t, "script.py", "import plain, json")
+		for _, how := range []struct{ flags, env string }{{"-Ximporttime", "A=1"}, {"-X importtime", "A=1"}, {"", "PYTHONPROFILEIMPORTTIME=1"}} {
+			s.lesson = execproxy.Lesson{}
+			command := func() *execproxy.Cmd {
+				c := s.command()
+				c.Args = append(append([]string{python}, strings.Fields(how.flags)...), "script.py")
+				c.Env = append(c.Env, how.env)
+				return c
+			}
+			times := regexp.MustCompile(` *\d+`) // with what aligns them
+			plain := run(t, command())
+			if !strings.Contains(plain.stderr, "| plain\n") {
+				t.Fatalf("%v: no times: %+v", how, plain)
+			}
+			first := spare(t, command())
+			ran := run(t, first)
+			second := command()
+			second.Learn = &execproxy.Lesson{Known: first.Spare.Known, Run: first.Spare.Token}
+			spare(t, second)
+			again := run(t, second)
+			for _, now := range []*outcome{&plain, &ran, &again} {
+				now.stderr = times.ReplaceAllString(now.stderr, "N")
+			}
+			compare(t, how.flags+how.env+", first", ran, plain)
+			compare(t, how.flags+how.env+", second", again, plain)
+		}
+	})
+}
+
 // A file that a run has left and nobody has asked for goes with a later spare.
 func TestWhatNobodyAskedForIsRemoved(t *testing.T) {
 	t.Parallel()

@@ -45,10 +45,10 @@ func (v *view) walk(last time.Time) (likely, latest time.Time) {
 		return time.Time{}, time.Time{}
 	}
 	now := time.Now()
-	if !v.newest.After(last) || !v.newest.Before(now) {
+	if v.foreign || !v.newest.After(last) || !v.newest.Before(now) {
 		return now, now
 	}
-	if latest = v.newest.Add(tick); v.foreign || latest.After(now) {
+	if latest = v.newest.Add(tick); latest.After(now) {
 		latest = now
 	}
 	return v.newest, latest

@@ -12,24 +12,40 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/toxrun/docker-toxrun/compose"
+	"github.com/toxrun/docker-toxrun/execproxy"
 )
 
-// finder looks containers up in an engine, and tells of one that does not answer.
-func (o *options) finder(e engine, to messages) *compose.Finder {
-	finder := &compose.Finder{
+// A finder looks containers up in an engine. It is to be closed.
+type finder struct {
+	*compose.Finder
+	connected *execproxy.Client // nil: the engine was not asked
+}
+
+// finder also tells of an engine that does not answer.
+func (o *options) finder(e engine, to messages) *finder {
+	f := new(finder)
+	f.Finder = &compose.Finder{
 		Connect: func() (compose.Engine, error) {
-			connected, err := e.connect("")
-			if err != nil {
-				return nil, err
+			if f.connected == nil {
+				var err error
+				if f.connected, err = e.connect(""); err != nil {
+					return nil, err
+				}
 			}
-			return &waitedFor{connected.Client, e, to}, nil
+			return &waitedFor{f.connected.Client, e, to}, nil
 		},
 		Load: o.load,
 	}
 	if dir, err := cacheDir(); err == nil {
-		finder.CacheDir = dir
+		f.CacheDir = dir
 	}
-	return finder
+	return f
+}
+
+func (f *finder) close() {
+	if f.connected != nil {
+		f.connected.Close()
+	}
 }
 
 // A loader reads the Compose files that a query means.
@@ -68,7 +84,9 @@ func (o *options) find(ctx context.Context, e engine, std stdio) (*compose.Targe
 	if err != nil {
 		return nil, err
 	}
-	target, err := o.finder(e, o.messages(std.err)).Find(ctx, query)
+	finder := o.finder(e, o.messages(std.err))
+	defer finder.close()
+	target, err := finder.Find(ctx, query)
 	return o.found(e, target, err, std)
 }
 
@@ -94,7 +112,9 @@ func (o *options) again(t *compose.Target) finding {
 }
 
 func (o *options) refresh(ctx context.Context, e engine, std stdio, query compose.Query) (*compose.Target, error) {
-	target, err := o.finder(e, o.messages(std.err)).Refresh(ctx, query)
+	finder := o.finder(e, o.messages(std.err))
+	defer finder.close()
+	target, err := finder.Refresh(ctx, query)
 	return o.found(e, target, err, std)
 }
 
@@ -102,6 +122,7 @@ func (o *options) refresh(ctx context.Context, e engine, std stdio, query compos
 // else one of each.
 func (o *options) findEach(ctx context.Context, e engine, std stdio) ([]placed, error) {
 	finder := o.finder(e, o.messages(std.err))
+	defer finder.close()
 	if o.noCache {
 		finder.CacheDir = ""
 	}

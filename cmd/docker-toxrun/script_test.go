@@ -333,17 +333,22 @@ func requests(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // ! left TEXT fails if a process in one of the containers has TEXT in its
-// arguments or its environment; left, if there is none.
+// arguments or its environment; left waits until there is one.
 func left(ts *testscript.TestScript, neg bool, args []string) {
 	s := stageOf(ts)
 	if len(args) != 1 || len(s.containers) == 0 {
 		ts.Fatalf("usage: [!] left TEXT, after up")
 	}
 	var found []string
-	for _, id := range s.containers {
-		e := enginetest.Target{Client: s.client, Container: id, Engine: s.engine}
-		for _, p := range e.Processes(s.t, args[0]) {
-			found = append(found, strings.Join(p.Args, " "))
+	for deadline := enginetest.Deadline(s.t); ; time.Sleep(5 * time.Millisecond) {
+		for _, id := range s.containers {
+			e := enginetest.Target{Client: s.client, Container: id, Engine: s.engine}
+			for _, p := range e.Processes(s.t, args[0]) {
+				found = append(found, strings.Join(p.Args, " "))
+			}
+		}
+		if neg || len(found) > 0 || time.Now().After(deadline) {
+			break
 		}
 	}
 	switch {

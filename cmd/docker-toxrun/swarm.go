@@ -134,8 +134,10 @@ func (o *options) engineAt(manager engine, n compose.Node, r reference) (engine,
 // findTasks finds the containers of the tasks on a node.
 func (o *options) findTasks(ctx context.Context, node engine, std stdio) ([]placed, error) {
 	var targets []placed
+	finder := o.finder(node, o.messages(std.err))
+	defer finder.close()
 	for _, task := range node.tasks {
-		target, err := o.finder(node, o.messages(std.err)).Find(ctx, compose.Query{Engine: node.host, Container: task.Container})
+		target, err := finder.Find(ctx, compose.Query{Engine: node.host, Container: task.Container})
 		if err == nil {
 			target.Service, target.Number = task.Service, task.Slot
 			target.Config = node.stack

@@ -175,7 +175,7 @@ func TestUntrusted(t *testing.T) {
 	)
 	e := enginetest.Fake(t, enginetest.Container{})
 	a, foreign := newAuthority(t, "authority", nil), newAuthority(t, "stranger", nil)
-	then, soon := time.Now().Add(-time.Minute), time.Now().Add(time.Minute)
+	then, soon := time.Now().Add(-time.Minute), time.Now().Add(30*time.Minute)
 	expired := func(c *x509.Certificate) { c.NotAfter = then }
 	early := func(c *x509.Certificate) { c.NotBefore = soon }
 	old := newAuthority(t, "old authority", expired)
