@@ -36,10 +36,10 @@ var stages = []stage{
 	{"main.findEngines", "the Engine's address", "`config.json` names its context"},
 	{"main.(*options).find", "the container", "from the cache: one file, and the state of each that it was made from"},
 	{"main.(*options).runs", "what is to run where", "directory, user, variables, streams"},
-	{"main.(*options).ask", "the keeper is asked", "it gives the connection of what waits"},
+	{"main.(*keeping).take", "the keeper is asked", "it gives the connection of what waits"},
 	{"github.com/toxrun/docker-toxrun/execproxy.(*Cmd).Run", "the command is told what it is", "one line, and the goroutines of the streams"},
 	{"github.com/toxrun/docker-toxrun/execproxy.(*run).wait", "the command runs", "it is a process of the container's; most of this is waiting"},
-	{"github.com/toxrun/docker-toxrun/execproxy.(*run).ended", "its exit status", "the end of the stream does not tell it"},
+	{"github.com/toxrun/docker-toxrun/execproxy.(*run).ended", "its exit status", "the end of the stream does not tell it; the keeper knows"},
 	{"github.com/toxrun/docker-toxrun/execproxy/standby.(*Lease).Done", "the keeper is told, the process ends", "it begins what waits for the next run"},
 	{at: "sched:sched_process_exit"},
 }
