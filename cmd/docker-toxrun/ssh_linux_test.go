@@ -300,7 +300,12 @@ func TestNoControlDir(t *testing.T) {
 	if !controlDir("/" + strings.Repeat("x", 40)).fits() {
 		t.Error("40 characters are too many")
 	}
-	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	own, err := os.MkdirTemp("/tmp", "run") // with a name that is short enough
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(own) })
+	t.Setenv("XDG_RUNTIME_DIR", own)
 	t.Setenv("PATH", t.TempDir()) // no ssh to try it
 	if d := openControlDir("box"); d != "" {
 		t.Errorf("openControlDir() = %q", d)
