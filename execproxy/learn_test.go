@@ -277,6 +277,42 @@ func TestRunOfOtherImports(t *testing.T) {
 	})
 }
 
+// Threads that import the same modules at the same time have the same ones.
+func TestThreadsImportTheSameModules(t *testing.T) {
+	t.Parallel()
+	onePython(t, func(t *testing.T, e enginetest.Target) {
+		modules := map[string]string{}
+		for i := range 60 {
+			modules[fmt.Sprint("low", i)] = ""
+			modules[fmt.Sprint("middle", i)] = fmt.Sprintf("import low%d as other", i)
+			modules[fmt.Sprint("high", i)] = fmt.Sprintf("import middle%d as other", i)
+		}
+		s := newSchool(t, e, modules)
+		s.write(t, "script", "#!"+python+`
+import sys, threading
+interval = sys.getswitchinterval()
+sys.setswitchinterval(1e-6)
+for i in range(60):
+    names = ['high%d' % i, 'middle%d' % i, 'low%d' % i]
+    threads = [threading.Thread(target=__import__, args=(n,)) for n in names if 'threads' in sys.argv]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    high, middle, low = map(__import__, names)
+    if high.other is not middle or middle.other is not low:
+        print(names, 'are there twice')
+sys.setswitchinterval(interval)
+`)
+		s.teach(t, s.command(), s.command()).Spare.Close()
+		for range 3 {
+			c := interpreter(t, s.command("threads"))
+			if c.Spare.Modules < 180 {
+				t.Fatalf("%d modules were learned: %s", c.Spare.Modules, c.Spare.Known)
+			}
+			compare(t, "threads", run(t, c), outcome{err: "<nil>"})
+		}
+	})
+}
+
 // pythonDict is m in Python.
 func pythonDict(m map[string]string) string {
 	var b strings.Builder

@@ -10,6 +10,7 @@
 # ready module. So what is found elsewhere by now, or by somebody else's finder, is not
 # from here. Python 3.6 reads it.
 
+import _imp
 import _signal
 import os
 import sys
@@ -21,6 +22,7 @@ FINDERS = bootstrap.BuiltinImporter, bootstrap.FrozenImporter, external.PathFind
 STREAMS = "stdin", "stdout", "stderr"
 FRAME = type(sys._getframe())
 LOAD = bootstrap._find_and_load_unlocked.__code__
+LOOKED_FOR = "__name__", "__loader__", "__package__", "__path__", "__file__", "__cached__"
 LIBRARY = os.path.dirname(os.path.realpath(os.__file__)) + os.sep
 
 # A lazy module's own __dict__ may import all that it stands for.
@@ -212,7 +214,7 @@ class Stash:
                 else:
                     if finder is external.PathFinder and fullname not in self.requests:
                         self.requests[fullname] = TRACED if is_traced() else ""
-                    if spec is not None and (fullname in self.kept or self.is_given(fullname)):
+                    if spec is not None and fullname in self.kept:
                         if sys._getframe(2).f_code is LOAD:  # others only want to know
                             self.offer(fullname, spec)
             return spec
@@ -553,16 +555,16 @@ class Stash:
 
     def offer(self, name, spec):
         """Has a spec that importlib loads give the ready module, if it is the same."""
-        kept, loader = self.kept.get(name), spec.loader
-        module = kept.module if kept else self.given[name]
-        if module is None or spec.has_location and kept and spec.origin != kept.file:
+        kept, loader = self.kept[name], spec.loader
+        module = kept.module
+        if module is None or spec.has_location and spec.origin != kept.file:
             return
         if not isinstance(loader, external.FileLoader):
             loader = spec.loader = Loader(loader)
 
         def create_module(spec):
             del loader.create_module
-            if self.is_given(name) or self.give(name):
+            if self.give(name):
                 loader.exec_module = exec_module
                 return module if plain else None
             if isinstance(loader, Loader):
@@ -577,32 +579,51 @@ class Stash:
 
         space = variables(module) if isinstance(module, type(sys)) else {}
         own = space.get("__spec__")
-        # importlib sets the spec, and may ask for more.
-        plain = type(module) is type(sys) and own is not None and "__getattr__" not in space
+        # importlib sets the spec, and looks for these.
+        plain = type(module) is type(sys) and own is not None and ("__getattr__" not in space or all(space.get(a) is not None for a in LOOKED_FOR))
         loader.create_module = create_module
-
-    def is_given(self, name):
-        """Whether another thread has given it while this one was about to import it."""
-        module = self.given.get(name)
-        return module is not None and sys.modules.get(name) is module
 
     def give(self, name):
         """Does what the import of name would do, and tells whether it has."""
-        todo = self.ready(name)
+        todo = self.take(name)
         if todo is None:
             self.kept.pop(name, None)
             self.requests[name] = self.requests.get(name) or DIFFERENT
             return False
-        events = sorted((e for kept in todo for e in kept.events), key=lambda e: e[0])
-        given = {e[2].name: e[2].module for e in events if e[1] == self.is_there and e[2].module is not None}
-        # Each of these is one step to other threads, which may be about to do the same.
-        sys.modules.update(given)
-        self.given.update(given)
-        mine = {kept.name for kept in todo if self.kept.pop(kept.name, None)}
-        for event in events:
-            if event[2].name in mine:
-                event[1](*event[2:])
+        for event in todo:
+            event[1](*event[2:])
         return True
+
+    def take(self, root):
+        """Puts what is given along with root where an import puts it, and returns what
+        that has done, in its order; None if root is not given. Another thread's import
+        of any of it comes first: in its middle, it does not expect to find it there."""
+        waited = None
+        while True:
+            _imp.acquire_lock()  # no import begins
+            try:
+                todo = self.ready(root)
+                if todo is None:
+                    return None
+                busy = [kept.name for kept in todo if kept.name != root and kept.name in bootstrap._module_locks]
+                if not busy:
+                    events = sorted((e for kept in todo for e in kept.events), key=lambda e: e[0])
+                    for _, do, kept in (e[:3] for e in events):
+                        if do == self.is_there and kept.module is not None:
+                            self.given[kept.name] = sys.modules[kept.name] = kept.module
+                    for kept in todo:
+                        del self.kept[kept.name]
+                    return events
+            finally:
+                _imp.release_lock()
+            if waited == busy[0]:
+                return None  # it is this thread's
+            waited = busy[0]
+            try:
+                with bootstrap._ModuleLockManager(waited):
+                    pass
+            except RuntimeError:
+                return None  # it waits for this one
 
     def ready(self, root):
         """What is given along with root; None if an import now might do otherwise."""
@@ -611,8 +632,6 @@ class Stash:
         names, seen, todo = [root], {root}, []
         for name in names:
             kept = self.kept.get(name)
-            if kept is not None and kept.module is not None and sys.modules.get(name) is kept.module:
-                continue  # another thread is about to give it
             if kept is not None:
                 todo.append(kept)
                 for needed in kept.needs:
@@ -636,7 +655,7 @@ class Stash:
             if kept.file is not None and state(kept.file) != kept.state or kept.entry is not None and kept.entry not in path:
                 return None
             if name != root and sys.modules.get(name, kept.module) is not kept.module:
-                return None  # it may be there by another thread, but no other one
+                return None
             if new and "." not in name and found_in(new, name, kept):
                 return None
             if any(environ.get(key) != was for key, was in kept.reads.items()):
