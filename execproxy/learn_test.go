@@ -373,6 +373,34 @@ func TestWhatIsInstalledDropsTheLesson(t *testing.T) {
 	})
 }
 
+// A spare waits with no more memory than is said, whatever the run takes.
+func TestLargeModulesAreLeftToTheRun(t *testing.T) {
+	t.Parallel()
+	onePython(t, func(t *testing.T, e enginetest.Target) {
+		s := newSchool(t, e, map[string]string{
+			"small": "", "large": "import in_large\ndata = b'x' * (300 << 20)", "in_large": "", "uses_large": "import large",
+			"half": "data = b'x' * (150 << 20)", "other_half": "data = b'x' * (150 << 20)", "last": "",
+		})
+		s.write(t, "script", "#!"+python+"\nimport small, uses_large, half, other_half, last; print(len(uses_large.large.data), len(other_half.data))")
+		plain := run(t, s.command())
+		c := s.teach(t, s.command(), s.command())
+		why := left(c.Spare)
+		for name, want := range map[string]string{
+			"small": "", "large": "memory", "in_large": "", "uses_large": "needs:large", "half": "", "other_half": "memory", "last": "",
+		} {
+			if why[name] != want {
+				t.Errorf("%s was left out for %q, want %q", name, why[name], want)
+			}
+		}
+		held := s.Exec(t, "sh", "-c", "for p in /proc/[0-9]*; do tr '\\0' '\\n' <$p/environ | grep -q '^TOXRUN_RUN='$1 && grep VmRSS $p/status; done 2>/dev/null || true", "sh", c.Spare.Token)
+		var kilobytes int
+		if _, err := fmt.Sscanf(held, "VmRSS: %d kB\n", &kilobytes); err != nil || kilobytes < 150<<10 || kilobytes > 256<<10 {
+			t.Errorf("the spare holds %q", held)
+		}
+		compare(t, "large", run(t, c), plain)
+	})
+}
+
 // Whichever way a Python program is called.
 func TestFormsOfPythonPrograms(t *testing.T) {
 	t.Parallel()

@@ -35,6 +35,7 @@ HOOKS = (
 ASKED = {"exists": "path", "lexists": "path", "isfile": "path", "isdir": "s", "getmtime": "filename", "getsize": "filename"}
 
 MEMORY = 256 << 20  # bytes, of the whole interpreter; more is not imported beforehand
+PROBE_MEMORY = 1 << 30  # bytes; then no more is tried
 PROBE_TIME = 20  # seconds
 
 
@@ -55,6 +56,7 @@ class Probe(Stash):
         if name == "readline":
             self.unfit("terminal")  # input() is another from then on
         kept.before, kept.others = self.look(), {}
+        kept.resident, kept.below = resident(), 0
         return kept
 
     def leave(self, kept):
@@ -64,8 +66,15 @@ class Probe(Stash):
             if then is not None and now[what] != then:
                 self.unfit(what)
         self.look_at_others(kept)
+        grown = max(0, resident() - kept.resident)
+        own = max(0, grown - kept.below)
+        if self.memory + own > MEMORY:
+            self.unfit("memory")
+        else:
+            self.memory += own
         Stash.leave(self, kept)
         if self.top() is not None:
+            self.top().below += grown
             self.look_before(self.top(), [kept.name])
         sys.setprofile(self.call)
 
@@ -211,7 +220,7 @@ class Probe(Stash):
 
     def run(self, names):
         """Imports names and returns the verdict: those that are fit, why others are not, and the files that were read."""
-        began = time.time()
+        began, self.memory = time.time(), resident()
         self.locale = __import__("_locale")
         arguments = sys.argv
         sys.argv = Noticed(arguments)
@@ -225,7 +234,7 @@ class Probe(Stash):
                 continue
             if time.time() - began > PROBE_TIME:
                 self.reasons[name] = "time"
-            elif resident() > MEMORY:
+            elif resident() > PROBE_MEMORY:
                 self.reasons[name] = "memory"
             else:
                 self.bring(name)
