@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -502,28 +503,16 @@ func TestSignalReachesAScriptInASpare(t *testing.T) {
 	})
 }
 
+// What two runs need not have in common: times, and what the system numbers.
+var took = regexp.MustCompile(`\d+\.\d+ ?s(econds)?|pid \d+|0x[0-9a-f]+`)
+
 // The programs that it is for.
 func TestPreloadedToolsAreLikeAnyOther(t *testing.T) {
 	t.Parallel()
 	e := enginetest.Real(t, "toxrun-test:debian")
 	s := newScripts(t, e)
 	s.write(t, "test_it.py", "def test_good(): pass\ndef test_bad(capsys):\n    print('out')\n    x = [1]\n    assert x == [2]\n")
-	// A plugin whose modules pytest rewrites, one of them too late.
-	s.Exec(t, "mkdir", "-p", s.dir+"/lib/site-packages/plug-1.dist-info")
-	for file, text := range map[string]string{
-		"plug.py":                           "import pytest, plug_late\npytest.register_assert_rewrite('plug_late', 'plug_asked')\n",
-		"plug_late.py":                      "def check(x): assert x == [2]\n",
-		"plug_asked.py":                     "def check(x): assert x == [3]\n",
-		"plug_marked.py":                    "def check(x): assert x == [4]\n",
-		"plug-1.dist-info/METADATA":         "Metadata-Version: 2.1\nName: plug\nVersion: 1\n",
-		"plug-1.dist-info/RECORD":           "plug.py,,\nplug_marked.py,,\n",
-		"plug-1.dist-info/entry_points.txt": "[pytest11]\nplug = plug\n",
-	} {
-		s.write(t, "lib/site-packages/"+file, text)
-	}
-	s.write(t, "test_plug.py", "import plug_late, plug_asked, plug_marked, pytest\n@pytest.mark.parametrize('by', [plug_late, plug_asked, plug_marked])\ndef test_it(by): by.check([1])\n")
 	s.write(t, "tox.ini", "[tox]\nskipsdist = true\n[testenv:none]\nskip_install = true\ncommands = true\n")
-	took := regexp.MustCompile(`\d+\.\d+ ?s(econds)?|pid \d+|0x[0-9a-f]+`)
 	for _, test := range []struct {
 		preload string
 		args    []string
@@ -535,13 +524,12 @@ func TestPreloadedToolsAreLikeAnyOther(t *testing.T) {
 		{"tox", []string{"tox", "-c", "/no/such/tox.ini"}, "exit status (1|254)"}, // of tox 3, of tox 4
 		{"pytest", []string{"pytest", "--version"}, "<nil>"},
 		{"pytest", []string{"pytest", "-p", "no:cacheprovider", "-v"}, "exit status 1"},
-		{"pytest", []string{"pytest", "-p", "no:cacheprovider", "test_plug.py"}, "exit status 1"},
 		{"pytest", []string{"pytest", "--no-such-option"}, "exit status 4"},
 		{"pytest", []string{"python3", "-m", "pytest", "-p", "no:cacheprovider", "-W", "error"}, "exit status 1"},
 	} {
 		command := func() *execproxy.Cmd {
 			c := execproxy.Command(e.Client, e.Container, test.args...)
-			c.Dir, c.Env, c.Sources = s.dir, []string{"PYTHONUNBUFFERED=1", "PYTHONHASHSEED=1", "PYTHONPATH=" + s.dir + "/lib/site-packages"}, []string{s.dir}
+			c.Dir, c.Env, c.Sources = s.dir, []string{"PYTHONUNBUFFERED=1", "PYTHONHASHSEED=1"}, []string{s.dir}
 			return c
 		}
 		outcome := func(c *execproxy.Cmd) outcome {
@@ -552,13 +540,6 @@ func TestPreloadedToolsAreLikeAnyOther(t *testing.T) {
 		named, first, second := command(), command(), command()
 		named.Preload, first.Learn = []string{test.preload}, new(execproxy.Lesson)
 		what, plain := strings.Join(test.args, " "), outcome(command())
-		if strings.HasSuffix(what, "plug.py") {
-			for _, part := range []string{"already imported so cannot be rewritten: plug_late", "assert [1] == [3]", "assert [1] == [4]"} {
-				if !strings.Contains(plain.stdout, part) {
-					t.Errorf("%s: %q is not in %s", what, part, plain.stdout)
-				}
-			}
-		}
 		compare(t, what+", named", outcome(interpreter(t, named)), plain)
 		compare(t, what+", first", outcome(interpreter(t, first)), plain)
 		second.Learn = &execproxy.Lesson{Known: first.Spare.Known, Run: first.Spare.Token}
@@ -570,4 +551,53 @@ func TestPreloadedToolsAreLikeAnyOther(t *testing.T) {
 			t.Errorf("%s: %+q", what, plain)
 		}
 	}
+}
+
+// pytest rewrites modules that their plugin has named, and warns of one that it can't: also where
+// the run before it did not, so that they are imported beforehand.
+func TestModulesThatPytestRewritesAreRewritten(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Real(t, "toxrun-test:debian")
+	s := newScripts(t, e)
+	s.Exec(t, "mkdir", "-p", s.dir+"/lib/site-packages/plug-1.dist-info")
+	for file, text := range map[string]string{
+		"plug.py":                           "import pytest, plug_late\npytest.register_assert_rewrite('plug_late', 'plug_asked')\n",
+		"plug_late.py":                      "def check(x): assert x == [2]\n",
+		"plug_asked.py":                     "def check(x): assert x == [3]\n",
+		"plug_marked.py":                    "def check(x): assert x == [4]\n",
+		"plug_user.py":                      "import plug_marked\n",
+		"plug-1.dist-info/METADATA":         "Metadata-Version: 2.1\nName: plug\nVersion: 1\n",
+		"plug-1.dist-info/RECORD":           "plug.py,,\nplug_marked.py,,\n",
+		"plug-1.dist-info/entry_points.txt": "[pytest11]\nplug = plug\n",
+	} {
+		s.write(t, "lib/site-packages/"+file, text)
+	}
+	s.write(t, "test_plug.py", "import plug_late, plug_asked, pytest\nfrom plug_user import plug_marked\n@pytest.mark.parametrize('by', [plug_late, plug_asked, plug_marked])\ndef test_it(by): by.check([1])\n")
+	lesson := new(execproxy.Lesson)
+	command := func(args ...string) *execproxy.Cmd {
+		c := execproxy.Command(e.Client, e.Container, append([]string{"pytest", "-p", "no:cacheprovider"}, args...)...)
+		c.Dir, c.Env, c.Sources, c.Learn = s.dir, []string{"PYTHONHASHSEED=1", "PYTHONPATH=" + s.dir + "/lib/site-packages"}, []string{s.dir}, lesson
+		return c
+	}
+	outcome := func(c *execproxy.Cmd) outcome {
+		o := run(t, c)
+		o.stdout = took.ReplaceAllString(o.stdout, "TIME")
+		return o
+	}
+	plain := outcome(command())
+	for _, part := range []string{"already imported so cannot be rewritten: plug_late", "assert [1] == [3]", "assert [1] == [4]"} {
+		if !strings.Contains(plain.stdout, part) {
+			t.Fatalf("%q is not in %s", part, plain.stdout)
+		}
+	}
+	first := interpreter(t, command("--assert=plain"))
+	outcome(first)
+	lesson = &execproxy.Lesson{Known: first.Spare.Known, Run: first.Spare.Token}
+	second := interpreter(t, command())
+	for _, name := range []string{"plug_late", "plug_asked", "plug_marked", "plug_user"} {
+		if !slices.Contains(strings.Fields(second.Spare.Known), name) {
+			t.Errorf("%s is not imported beforehand: %s", name, second.Spare.Known)
+		}
+	}
+	compare(t, "learned", outcome(second), plain)
 }
