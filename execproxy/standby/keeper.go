@@ -379,43 +379,6 @@ func (k *keeper) back(ctx context.Context, l *lending, hit bool) {
 	k.prepare(ctx)
 }
 
-// reach makes the connection that a client is to have, where there is to be one. One that
-// can't be made is the next client's to make.
-func (k *keeper) reach(ctx context.Context) {
-	if !k.reserves || k.reaching || k.reserve != nil || k.ended != nil {
-		return
-	}
-	k.reaching = true
-	go func() {
-		var made *idle
-		conn, err := k.engine.Dialer()(ctx)
-		if err == nil {
-			made, err = await(conn, func() { k.hand(k.unreserve) })
-		}
-		kept := false
-		k.hand(func() {
-			k.reaching = false
-			if kept = err == nil && k.ended == nil; kept {
-				k.reserve = made
-			}
-		})
-		switch {
-		case made != nil && !kept:
-			made.Close()
-		case made == nil && conn != nil:
-			conn.Close()
-		}
-	}()
-}
-
-// unreserve ends the connection that no client has had.
-func (k *keeper) unreserve() {
-	if k.reserve != nil {
-		k.reserve.Close()
-		k.reserve = nil
-	}
-}
-
 func (k *keeper) tell() *Info {
 	told := k.info
 	told.Idle = k.last.want.Idle

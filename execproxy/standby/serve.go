@@ -148,32 +148,3 @@ func pass(conn *net.UnixConn, a answer, passed *idle) error {
 	}
 	return sendWith(conn, append(line, '\n'), passed.raw)
 }
-
-// connect gives a client a connection to the Engine: the one that is there already, or one
-// that is made now.
-func (k *keeper) connect(ctx context.Context, client *net.UnixConn) {
-	var i *idle
-	if !k.hand(func() { i, k.reserve = k.reserve, nil }) {
-		return
-	}
-	defer k.hand(func() { k.reach(ctx) })
-	if i != nil && !i.release() {
-		i.Close()
-		i = nil
-	}
-	if i == nil {
-		ctx, cancel := context.WithTimeout(ctx, requestTime)
-		defer cancel()
-		conn, err := k.engine.Dialer()(ctx)
-		if err != nil {
-			return
-		}
-		if i, err = await(conn, func() {}); err != nil {
-			conn.Close()
-			return
-		}
-		i.release()
-	}
-	defer i.Close() // this process's
-	_ = pass(client, answer{Version: wireVersion}, i)
-}
