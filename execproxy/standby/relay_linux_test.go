@@ -166,6 +166,26 @@ func TestWholeIsAskedWhileTheStateIs(t *testing.T) {
 	lease.Done()
 }
 
+// That the Engine does not tell the state, or not in time, is no reason to miss output.
+func TestWholeIsKnownWhereTheStateIsNot(t *testing.T) {
+	for name, limit := range map[string]time.Duration{"not in time": 50 * time.Millisecond, "never": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			e := enginetest.Fake(t, enginetest.Container{})
+			k := keepWith(t, t.TempDir(), e, slow{far(t, e), nil}, execproxy.Command(e.Client, e.Container, "sh"), time.Minute)
+			k.is("ready")
+			lease := k.take(true)
+			state := lease.Spare.State
+			k.exitsWith5(lease, func() {
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				if got, err := state(ctx); err == nil {
+					t.Errorf("the state is %+v", got)
+				}
+			})
+		})
+	}
+}
+
 // A client gets a connection that is there already, and where that has died a new one.
 func TestKeeperGivesConnections(t *testing.T) {
 	e := enginetest.Fake(t, enginetest.Container{})

@@ -3,6 +3,7 @@ package standby
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -25,7 +26,8 @@ type Lease struct {
 	limit time.Duration // for an answer
 
 	asking sync.Mutex
-	mute   bool // it has failed to answer: what it says later would be taken for another answer
+	in     *bufio.Reader // from conn
+	late   int           // answers that have not come in time, and come before any other
 }
 
 // takeTime is how long a run waits for its keeper. One that is well answers within
@@ -72,7 +74,7 @@ func Take(dir string, want Want) (*Lease, error) {
 		}
 		return nil, err
 	}
-	l := &Lease{Spare: a.Spare, Token: a.Token, conn: conn, limit: takeTime}
+	l := &Lease{Spare: a.Spare, Token: a.Token, conn: conn, limit: takeTime, in: bufio.NewReader(conn)}
 	if a.Spare != nil {
 		a.Spare.Conn, a.Spare.State = in.passed, l.state
 	}
@@ -106,12 +108,15 @@ func Dial(ctx context.Context, dir string, want Want) (net.Conn, error) {
 
 // state has the keeper ask the Engine about the spare's exec, on a connection that is there
 // already, and with all that takes a program time once. It fails where the keeper takes
-// longer than for a lease, or answers another question.
+// longer than for a lease, or has once, or answers another question.
 func (l *Lease) state(ctx context.Context) (got container.ExecInspect, err error) {
 	if !l.asking.TryLock() {
 		return got, errors.New("the keeper is being asked")
 	}
 	defer l.asking.Unlock()
+	if l.late > 0 {
+		return got, errors.New("the keeper is slow")
+	}
 	s, err := l.ask(ctx, inspect)
 	if err != nil {
 		return got, err
@@ -137,9 +142,6 @@ func (l *Lease) whole(ctx context.Context) bool {
 
 // ask sends a question, and returns the answer. l.asking is held.
 func (l *Lease) ask(ctx context.Context, question string) (s execState, err error) {
-	if l.mute {
-		return s, errors.New("the keeper does not answer")
-	}
 	deadline := time.Now().Add(l.limit)
 	if limit, ok := ctx.Deadline(); ok && limit.Before(deadline) {
 		deadline = limit
@@ -147,11 +149,16 @@ func (l *Lease) ask(ctx context.Context, question string) (s execState, err erro
 	if err = l.conn.SetDeadline(deadline); err == nil {
 		_, err = io.WriteString(l.conn, question)
 	}
-	if err == nil {
-		err = receive(bufio.NewReader(l.conn), &s)
+	if err != nil {
+		return s, err
 	}
-	l.mute = err != nil
-	return s, err
+	var line []byte
+	for l.late++; l.late > 0; l.late-- {
+		if line, err = readLine(l.in); err != nil {
+			return s, err
+		}
+	}
+	return s, json.Unmarshal(line, &s)
 }
 
 // Done tells the keeper that the run is over: that nothing of it is left, or that

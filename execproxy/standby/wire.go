@@ -47,7 +47,8 @@ const (
 	woken = "woken\n" // the run is over, and the spare was its command
 	over  = "over\n"  // the run is over, and was started plainly
 
-	// Before woken or over, and answered by an execState:
+	// Before woken or over, and answered by an execState, or an empty line where the Engine
+	// does not tell:
 	inspect = "inspect\n" // the spare's exec
 	whole   = "whole\n"   // has all come that the Engine has sent on the spare's connection?
 )
@@ -77,17 +78,25 @@ func send(conn net.Conn, message any) error {
 }
 
 func receive(from *bufio.Reader, message any) error {
-	var line []byte
+	line, err := readLine(from)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(line, message)
+}
+
+// readLine reads up to the end of a line. After an error the next one begins in the middle.
+func readLine(from *bufio.Reader) (line []byte, err error) {
 	for {
 		part, err := from.ReadSlice('\n')
 		line = append(line, part...)
 		switch {
 		case err == nil:
-			return json.Unmarshal(line, message)
+			return line, nil
 		case !errors.Is(err, bufio.ErrBufferFull):
-			return err
+			return nil, err
 		case len(line) > lineLimit:
-			return errors.New("a line too long")
+			return nil, errors.New("a line too long")
 		}
 	}
 }
