@@ -61,6 +61,7 @@ const maxKnown = 10_000
 // changes collect what a Batch will hold.
 type changes struct {
 	ops         map[string]Op
+	gone        map[string]stamp // of what was removed
 	more        int // changes that are not in ops
 	added       int // calls of add
 	first, last time.Time
@@ -87,6 +88,30 @@ func (c *changes) add(path string, op Op) {
 	default:
 		c.ops[path] = op
 	}
+}
+
+// remove takes in that a file is gone which was as s says.
+func (c *changes) remove(path string, s stamp) {
+	if c.add(path, Removed); c.ops[path] != Removed {
+		return
+	}
+	if c.gone == nil {
+		c.gone = make(map[string]stamp)
+	}
+	c.gone[path] = s
+}
+
+// create takes in that a file is there which is as s says. One that was renamed and is
+// back has not changed.
+func (c *changes) create(path string, s stamp) {
+	was, known := c.gone[path]
+	delete(c.gone, path)
+	if known && c.ops[path] == Removed && was.same(s, true) {
+		c.added++
+		delete(c.ops, path)
+		return
+	}
+	c.add(path, Created)
 }
 
 // merge takes in a whole batch, which is later than what is there.

@@ -140,6 +140,34 @@ func TestAChangeIsDatedByItsFile(t *testing.T) {
 	}
 }
 
+// What has been seen to be gone, and is back before anybody was told, has not changed; what is
+// another file by then has.
+func TestAFileThatIsBackHasNotChanged(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	tree(t, dir, "a.py", "b.py")
+	age(t, dir)
+	config := Tree{Roots: []string{dir}}
+	v, err := config.view()
+	must(t, err)
+	defer v.end()
+	v.begin(true)
+	must(t, os.Rename(filepath.Join(dir, "a.py"), filepath.Join(dir, "c.py")))
+	must(t, os.Rename(filepath.Join(dir, "b.py"), filepath.Join(dir, "d.py")))
+	v.resync()
+	if n := v.found.count(); n != 4 {
+		t.Errorf("%d changes are seen, want 4", n)
+	}
+	must(t, os.Rename(filepath.Join(dir, "c.py"), filepath.Join(dir, "a.py")))
+	must(t, os.Remove(filepath.Join(dir, "d.py")))
+	write(t, filepath.Join(dir, "b.py"), "other")
+	v.resync()
+	b := v.found.take()
+	if len(b.Changes) != 1 || b.Changes[0] != (Change{filepath.Join(dir, "b.py"), Written}) {
+		t.Errorf("changed: %v", b.Changes)
+	}
+}
+
 // model takes batches until all that has happened so far has settled. It adds what was
 // created to files, and takes out what was removed.
 func (w *watched) model(files map[string]bool) {

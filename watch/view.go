@@ -218,7 +218,14 @@ func (v *view) compare(d *dir, name string, s stamp, wrote, quiet bool) {
 		v.stale = true
 	}
 	if path := filepath.Join(d.path, name); !quiet && !d.rules.ignores(path, false) {
-		v.found.add(path, op)
+		switch op {
+		case Removed:
+			v.found.remove(path, was)
+		case Created:
+			v.found.create(path, s)
+		default:
+			v.found.add(path, op)
+		}
 		if t := time.Unix(0, s.changed); t.After(v.newest) {
 			v.newest = t
 		}
