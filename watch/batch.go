@@ -62,8 +62,8 @@ const maxKnown = 10_000
 type changes struct {
 	ops         map[string]Op
 	gone        map[string]stamp // of what was removed
-	more        int // changes that are not in ops
-	added       int // calls of add
+	more        int              // changes that are not in ops
+	added       int              // calls of add
 	first, last time.Time
 }
 
