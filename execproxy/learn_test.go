@@ -101,6 +101,14 @@ var traps = map[string]struct{ text, why string }{
 	"proc":             {"open('/proc/self/stat').close()", "files"},
 	"projects":         {"import os; there = os.path.exists(os.path.join(os.path.dirname(__file__), '../../witness.py'))", "files"},
 	"data":             {"text = open(__file__ + '.txt').read()", ""},
+	"logs_now":         {"import logging; logging.getLogger('now').info('loaded')", "logs"},
+	"quiet":            {"import logging, logs; logs.log.setLevel(logging.ERROR)", "logging"},
+	"strftime":         {"import time; now = time.strftime('%H:%M:%S')", "clock"},
+	"own_now":          {"import datetime\nclass D(datetime.datetime): pass\nnow = D.now()", "clock"},
+	"raises_warning":   {"import warnings; warnings.warn('x', DeprecationWarning)", "warns"},
+	"warns_as_error":   {"import warnings\nwith warnings.catch_warnings():\n    warnings.simplefilter('error')\n    try: import raises_warning\n    except DeprecationWarning: print('raised')", "needs:raises_warning"},
+	"holder/__init__":  {"version = '1.0'", ""},
+	"holder/version":   {"x = 1", "attribute"},
 	"at_exit":          {"import atexit; atexit.register(print, 'at exit of a library')", ""},
 	"at_exit_late":     {"import atexit\ndef f(): atexit.register(print, 'late')\nf()", "atexit"},
 	"at_exit_kept":     {"from atexit import register\nregister(print, 'kept')", "atexit"},
@@ -165,7 +173,10 @@ func TestLearnedModulesAreLikeAnyOther(t *testing.T) {
 			switch name {
 			case "package/__init__":
 				imports.WriteString("import package\n")
-			case "broken", "package/one", "package/two", "shows", "user_of_registry": // by others, or at the end
+			case "holder/__init__":
+				imports.WriteString("import holder\nprint(holder.version)\nimport holder.version\n")
+			case "holder/version":
+			case "broken", "package/one", "package/two", "raises_warning", "shows", "user_of_registry": // by others, or at the end
 			default:
 				fmt.Fprintf(&imports, "import %s\n", name)
 			}
@@ -211,6 +222,10 @@ var uses = map[string]string{
 	"appears":     "sys.path.insert(0, sys.argv[0] + '-mine'); import tries; print(tries.found)",
 	"directory":   "sys.path.insert(0, sys.argv[0] + '-empty'); import plain; print(plain)",
 	"none":        "sys.modules['plain'] = None\ntry: import user\nexcept ImportError as e: print(e)",
+	"patched":     "import time; time.sleep = print; import sleeps; sleeps.nap()",
+	"stub":        "import types; sys.modules['found'] = types.ModuleType('found'); import tries; print(tries.found)",
+	"configured":  "import config; config.debug = True; import configured; print(configured.debug)",
+	"by name":     "import by_name; print(by_name.f())",
 	"replaced":    "sys.modules['plain'] = sys; import user; print(user.plain)",
 	"twice":       "import plain; del sys.modules['plain']; old = plain; import plain, user; print(plain is old, user.plain is plain)",
 	"reload":      "import importlib, plain; old = plain.C; importlib.reload(plain); print(old is plain.C)",
@@ -247,10 +262,14 @@ func TestRunOfOtherImports(t *testing.T) {
 	t.Parallel()
 	onePython(t, func(t *testing.T, e enginetest.Target) {
 		modules := map[string]string{
-			"user":    "import plain",
-			"other":   "from package import two",
-			"by_mode": "import os\nmode = os.environ.get('MODE')",
-			"tries":   "try:\n    import found\nexcept ImportError: found = None",
+			"user":       "import plain",
+			"other":      "from package import two",
+			"sleeps":     "from time import sleep\ndef nap(): sleep(0.01)",
+			"config":     "debug = False",
+			"configured": "import config\ndebug = config.debug",
+			"by_name":    "import importlib, package\nimportlib.import_module('package.two')\ndef f(): return package.two",
+			"by_mode":    "import os\nmode = os.environ.get('MODE')",
+			"tries":      "try:\n    import found\nexcept ImportError: found = None",
 		}
 		modules["space/inner"] = "value = 3"
 		for _, name := range []string{"plain", "streams", "logs", "warns", "filters", "at_exit", "package/__init__", "package/one", "package/two"} {
@@ -260,7 +279,7 @@ func TestRunOfOtherImports(t *testing.T) {
 		s.Exec(t, "mkdir", "-p", s.dir+"/script-mine", s.dir+"/script-empty/plain")
 		s.write(t, "script-mine/plain.py", "mine = True")
 		s.write(t, "script-mine/found.py", "")
-		all := "import user, other, plain, warns, filters, at_exit, tries, package.two, space.inner, by_mode, streams, logs, json, _json, decimal, logging"
+		all := "import user, other, plain, warns, filters, at_exit, tries, package.two, space.inner, by_mode, sleeps, configured, by_name, streams, logs, json, _json, decimal, logging"
 		s.write(t, "script", "#!"+python+"\nimport sys\nuses = "+fmt.Sprintf("{'all': %q, ", all)+strings.TrimPrefix(pythonDict(uses), "{")+"\nexec(uses[sys.argv[1]])\n")
 		s.teach(t, s.command("all"), s.command("all")).Spare.Close()
 		for name := range uses {
@@ -329,16 +348,19 @@ func TestChangeAfterLearningIsSeen(t *testing.T) {
 	onePython(t, func(t *testing.T, e enginetest.Target) {
 		s := newSchool(t, e, map[string]string{
 			"low": "value = 1", "high": "import low\nvalue = low.value", "apart": "import data\nvalue = 1", "data": "text = open('/tmp/' + __file__.replace('/', '-')).read()",
+			"by_loader": "import pkgutil; text = pkgutil.get_data(__name__, 'VERSION')",
 		})
+		s.write(t, "lib/site-packages/VERSION", "1")
 		data := "/tmp/" + strings.ReplaceAll(s.dir+"/lib/site-packages/data.py", "/", "-")
 		t.Cleanup(func() { s.Exec(t, "rm", "-f", data) })
 		s.Exec(t, "sh", "-c", "printf old >"+data)
-		s.write(t, "script", "#!"+python+"\nimport high, apart, low, data; print(high.value, high.low is low, apart.value, data.text)")
+		s.write(t, "script", "#!"+python+"\nimport high, apart, low, data, by_loader; print(high.value, high.low is low, apart.value, data.text, by_loader.text)")
 		for _, change := range []struct{ file, text string }{
 			{s.dir + "/lib/site-packages/low.py", "value = 2"},
 			{s.dir + "/low.py", "value = 3"},
 			{s.dir + "/script", "#!" + python + "\nimport high; print('new', high.value)"},
 			{data, "new"},
+			{s.dir + "/lib/site-packages/VERSION", "2"},
 			{s.dir + "/lib/site-packages/sitecustomize.py", "print('customized')"},
 			{s.dir + "/script", "#!" + python + "\nprint('not closed'"},
 		} {

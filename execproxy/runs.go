@@ -24,7 +24,8 @@ var runsScript = carriersText + runsText
 type RunInfo struct {
 	Run     string        // its token: Reap ends it, Start returns it
 	PID     int           // of the command in the container, or of the oldest process that it has left
-	Args    []string      // of that process
+	Args    []string      // of that process; one text, with quotes as for a shell, if Told is set
+	Told    bool          // the process has waited, and tells what it has become
 	Age     time.Duration // since that process was started
 	Client  string        // ClientVariable, as Cmd.Env had it; empty where it can't be known
 	Started int           // how many processes have it in their environment
@@ -126,8 +127,9 @@ func readRuns(text string) ([]RunInfo, error) {
 			Age: max(0, time.Duration(seconds*float64(time.Second))-time.Duration(first.started)*tick),
 		}
 		for _, p := range processes {
-			info.Client = cmp.Or(info.Client, p.variable(ClientVariable))
+			info.Client = cmp.Or(info.Client, strings.TrimSpace(p.variable(ClientVariable)))
 		}
+		info.Told = len(first.args) == 1 && strings.HasSuffix(first.variable(ClientVariable), " ")
 		list = append(list, info)
 	}
 	slices.SortFunc(list, func(a, b RunInfo) int {

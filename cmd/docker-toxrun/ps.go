@@ -171,10 +171,14 @@ func (o *options) listRunsIn(ctx context.Context, e engine, std stdio) (list run
 		}
 		for _, r := range runs {
 			by := parseClient(r.Client)
+			age, line := by.age(r.Age), compose.CommandLine(r.Args)
+			if r.Told {
+				line = r.Args[0]
+			}
 			list.rows = append(list.rows, runRow{
-				Run: r.Run, PID: r.PID, Command: compose.CommandLine(r.Args), Engine: e.name, Container: t.ContainerName,
+				Run: r.Run, PID: r.PID, Command: line, Engine: e.name, Container: t.ContainerName,
 				Client: by.String(), State: by.state(),
-				Created: time.Now().Add(-r.Age).Format(time.RFC3339), Age: short(r.Age), in: c,
+				Created: time.Now().Add(-age).Format(time.RFC3339), Age: short(age), in: c,
 			})
 		}
 	}

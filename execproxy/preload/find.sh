@@ -93,6 +93,9 @@ IFS= read -r _toxrun_c || exit
 _toxrun_r=$(eval "$_toxrun_c"; _toxrun_find : "$@")
 if [ -z "$_toxrun_r" ]; then
 	eval "$_toxrun_c"
+	# Room for what main.py has the process tell of the run.
+	_toxrun_c='                                        '
+	export TOXRUN_CLIENT="$_toxrun_c$_toxrun_c$_toxrun_c$_toxrun_c"
 	_toxrun_find exec "$@"
 	exit
 fi

@@ -17,7 +17,10 @@
 IMPORT_TIME = 30  # seconds; then SIGALRM ends the interpreter
 WAIT_TIME = 250  # tenths of a second; at a terminal, a line feed has it wait for as long again
 TICK = 0.01  # by so much files look older than they are, on Linux
+TITLE_LIMIT = 4096  # bytes, of a page: more the kernel does not tell
 TOKEN = os.environb[b"TOXRUN_RUN"]
+CLIENT = b"TOXRUN_CLIENT"
+PLAIN = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz%+,-./:=@_"
 INHERITED = [fd for fd in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + fd)]
 
 
@@ -33,6 +36,36 @@ def call(name):
 
 
 NAME = call(b"toxrun-spare")
+
+
+def tell(words, client):
+    """Has ps tell what runs in this process, and whoever looks for runs whose it is: written
+    where the kernel has put the arguments and the environment (proc_pid_cmdline(5), which
+    takes what does not end with a NUL for one text)."""
+    try:
+        with open("/proc/self/stat", "rb") as f:
+            start, end, env_start, env_end = map(int, f.read().rpartition(b")")[2].split()[45:49])
+        memory = os.open("/proc/self/mem", os.O_RDWR)
+    except (OSError, ValueError):
+        return  # not everywhere
+    try:
+        python = os.pread(memory, TITLE_LIMIT, start).partition(b"\0-c\0")[0].split(b"\0")
+        os.pwrite(memory, b" ".join(map(quoted, python + words))[:TITLE_LIMIT - 1] + b"\0", start)
+        os.pwrite(memory, b" ", end - 1)
+        variables = os.pread(memory, env_end - env_start, env_start)
+        at = variables.index(CLIENT + b"=") + len(CLIENT) + 1
+        room = variables.index(b"\0", at) - at
+        os.pwrite(memory, client[:room].ljust(room), env_start + at)
+    except (OSError, ValueError):
+        pass
+    os.close(memory)
+
+
+def quoted(word):
+    """As a shell reads it."""
+    if word and not word.translate(None, PLAIN):
+        return word
+    return b"'" + word.replace(b"'", b"'\\''") + b"'"
 
 
 def refuse(reason):
@@ -195,6 +228,7 @@ class Program:
 
     def take_environment(self):
         """Takes find.sh's variables, and the container's own for another environment."""
+        os.environb.pop(CLIENT, None)
         self.by_shell = os.environb.pop(b"_toxrun_shell", None)
         if not self.by_shell:
             os.environb.pop(b"_", None)  # bash's
@@ -318,6 +352,8 @@ class Program:
         if not here:
             execute(file, argv, env)
         call(NAME)
+        program = [b"-m", words[-1]] if self.module else [os.fsencode(self.name)]
+        tell(program + argv[len(words):], env.get(CLIENT, b""))
         self.stash.wake()
         self.settle(env)
         self.set_arguments([os.fsdecode(a) for a in argv[len(words):]])
@@ -343,7 +379,7 @@ class Program:
 
     def settle(self, env):
         """Sets anew what modules remember of the start of the process."""
-        for name in b"TOXRUN_CHANGED", b"TOXRUN_CLIENT":
+        for name in b"TOXRUN_CHANGED", CLIENT:
             if name in env:
                 os.environb[name] = env[name]
         if self.by_shell:

@@ -4,7 +4,7 @@
 
 CALLS = {
     "time": {"clock": "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns"
-             " thread_time thread_time_ns clock_gettime clock_gettime_ns localtime gmtime ctime asctime"},
+             " thread_time thread_time_ns clock_gettime clock_gettime_ns localtime gmtime ctime asctime strftime"},
     "_signal": {"signals": "signal set_wakeup_fd setitimer alarm siginterrupt pthread_sigmask"},
     "faulthandler": {"signals": "enable register dump_traceback_later"},
     "sys": {"interpreter": "settrace setprofile setrecursionlimit setswitchinterval setdlopenflags setcheckinterval addaudithook"
@@ -25,6 +25,8 @@ CALLS = {
 }
 CALLS = {(module, name): why for module, kinds in CALLS.items() for why, names in kinds.items() for name in names.split()}
 CLOCKS = {"now", "today", "utcnow"}
+
+LOADED = ".py", ".pyc", ".pyo", ".so", ".zip", ".egg", ".whl"  # what importlib opens for itself
 
 HOOKS = (
     "sys.excepthook sys.displayhook sys.unraisablehook sys.breakpointhook sys.stdin sys.stdout sys.stderr"
@@ -63,6 +65,8 @@ class Probe(Stash):
         sys.setprofile(None)
         now = self.look()
         for what, then in kept.before.items():
+            if what == "logging" and then is not None:  # loggers that are new are the module's own
+                now[what] = {n: now[what].get(n) for n in then}
             if then is not None and now[what] != then:
                 self.unfit(what)
         self.look_at_others(kept)
@@ -138,16 +142,15 @@ class Probe(Stash):
         root = of("logging", "root")
         if root is None:
             return None
-        return [(l.level, len(l.handlers), l.propagate, l.disabled) for l in [root] + [
-            l for n, l in self.logs_before.items() if hasattr(l, "handlers")
-        ]]
+        loggers = dict(self.loggers(), root=root)
+        return {n: (l.level, len(l.handlers), l.propagate, l.disabled) for n, l in loggers.items() if hasattr(l, "handlers")}
 
     def call(self, frame, event, arg):
         """Is told of each call (sys.setprofile)."""
         if event == "c_call":
             why = CALLS.get((arg.__module__, arg.__name__))
             if why is None:
-                if arg.__name__ in CLOCKS and isinstance(arg.__self__, type) and arg.__self__.__module__ == "datetime":
+                if arg.__name__ in CLOCKS and isinstance(arg.__self__, type) and "datetime" in [c.__module__ for c in arg.__self__.__mro__]:
                     why = "clock"
                 elif arg.__name__ == "seed" and self.is_shared(arg.__self__):
                     why = "random"
@@ -155,6 +158,8 @@ class Probe(Stash):
                     why = None if arg.__name__ in ("write", "flush") else "streams"
             if why is not None and not self.is_overseen(frame, arg.__name__):
                 self.unfit(why)
+        elif event == "call" and frame.f_code.co_name == "isEnabledFor" and frame.f_globals.get("__name__") == "logging":
+            self.unfit("logs")
         elif event == "call" and frame.f_code.co_name in ASKED and frame.f_globals.get("__name__") in ("genericpath", "posixpath"):
             self.read(frame.f_locals.get(ASKED[frame.f_code.co_name]))
 
@@ -189,12 +194,15 @@ class Probe(Stash):
 
     def told(self, event, args, frame):
         if event == "open":
-            if not self.is_overseen(frame, event):
-                path, mode, flags = args
-                if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-                    self.unfit("files")
-                else:
-                    self.read(path, True)
+            path, mode, flags = args
+            writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            data = not writes and frame.f_globals is not self.own and not str(path).endswith(LOADED)
+            if self.is_overseen(frame, event) and not data:
+                return
+            if writes:
+                self.unfit("files")
+            else:
+                self.read(path, True)
         elif event in ("os.listdir", "os.scandir"):
             if not self.is_overseen(frame, event):
                 self.read(args[0])

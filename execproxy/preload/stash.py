@@ -43,6 +43,9 @@ def settle_process(module):
 SETTLED = {("logging", "clock")}
 SETTLES = {"logging": settle_logging, "multiprocessing.process": settle_process}
 
+# Modules in which a run changes this and that before it imports anything.
+UNSTEADY = {"__main__", "sys", "threading", "warnings"} | set(SETTLES)
+
 
 def state(file):
     try:
@@ -109,6 +112,7 @@ class Stash:
         self.refusal, self.began = refusal, began
         self.kept, self.changed = {}, set()
         self.given = {}  # to the run
+        self.shapes = {}  # what shape says of each module, right before the run
         self.requests = {}  # names that imports have looked for in sys.path, in order: a mark
         self.importing = False
         self.stack = []  # of those being executed
@@ -143,6 +147,8 @@ class Stash:
         builtins = sys.modules["builtins"]
         self.plain_import = builtins.__import__
         builtins.__import__ = self.watched_import
+        self.plain_gcd_import = bootstrap._gcd_import
+        bootstrap._gcd_import = self.watched_gcd_import
         # These two first: they are asked to tell what the others do.
         self.warnings = None
         warnings = __import__("warnings")
@@ -158,6 +164,7 @@ class Stash:
         """Puts away what was imported, and undoes what that has done."""
         self.boundary()
         sys.modules["builtins"].__import__ = self.plain_import
+        bootstrap._gcd_import = self.plain_gcd_import
         os.environ._data = self.environ
         self.atexit.register = self.plain_register
         self.warnings._showwarnmsg = self.plain_show
@@ -187,6 +194,9 @@ class Stash:
         self.importing = False
         for name in self.reasons:
             self.kept.pop(name, None)
+        for name, module in list(self.base.items()) + [(kept.name, kept.module) for kept in self.kept.values()]:
+            if name not in UNSTEADY and isinstance(module, type(sys)):
+                self.shapes[name] = shape(module)
 
     def module(self, name):
         kept = self.kept.get(name)
@@ -316,10 +326,13 @@ class Stash:
         kept.file, kept.state = spec.origin, state(spec.origin)
         if kept.state and os.stat(spec.origin).st_ctime > self.began:
             self.reasons[name] = "changed"
+        package, _, child = name.rpartition(".")
+        parent = sys.modules.get(package)
+        if isinstance(parent, type(sys)) and not isinstance(variables(parent).get(child, sys), type(sys)):
+            self.reasons[name] = "attribute"  # what the package has there is gone
         kept.native = isinstance(spec.loader, external.ExtensionFileLoader)
         if "." not in name:
             kept.entry = os.path.dirname(os.path.dirname(spec.origin) if spec.submodule_search_locations else spec.origin)
-        package = name.rpartition(".")[0]
         if package:
             kept.needs.add(package)
         self.stack.append(kept)
@@ -451,6 +464,14 @@ class Stash:
         self.wants(top, [n for n in ["%s.%s" % (whole, n) for n in fromlist or ()] if n in self.kept])
         return module
 
+    def watched_gcd_import(self, name, package=None, level=0):
+        """Is that of importlib.import_module."""
+        top = self.top()
+        if top is not None and self.importing and isinstance(name, str):
+            parts = (bootstrap._resolve_name(name, package, level) if level and package else name).split(".")
+            self.wants(top, [".".join(parts[:n + 1]) for n in range(len(parts))])
+        return self.plain_gcd_import(name, package, level)
+
     def wants(self, top, names):
         """Takes in that top imports what is there already."""
         for name in names:
@@ -464,6 +485,8 @@ class Stash:
         top, frame = self.top(), sys._getframe(1)
         if top is None or (self.warnings.showwarning, self.warnings._showwarnmsg_impl) != self.shows:
             return self.plain_show(told)  # somebody catches it
+        if any(f[0] == "error" for f in self.warnings.filters):
+            self.unfit("warns")  # it would be raised
         while frame is not None and (frame.f_code.co_filename != told.filename or frame.f_lineno != told.lineno):
             frame = frame.f_back
         by = frame and self.kept.get(frame.f_globals.get("__name__"))
@@ -523,6 +546,7 @@ class Stash:
         now = getattr(sys, STREAMS[i])
         if now is not self.streams[i]:
             put(holder, key or self.streams[i], now)
+            self.shapes.pop(kept.name, None)
 
     def log(self, kept, name, logger):
         """Registers a logger as its manager does one that is new."""
@@ -629,7 +653,7 @@ class Stash:
         """What is given along with root; None if an import now might do otherwise."""
         if sys.modules["builtins"].__import__ is not self.plain_import:
             return None
-        names, seen, todo = [root], {root}, []
+        names, seen, todo, there = [root], {root}, [], []
         for name in names:
             kept = self.kept.get(name)
             if kept is not None:
@@ -639,12 +663,16 @@ class Stash:
                         seen.add(needed)
                         names.append(needed)
             elif name in self.given:
-                there = self.given[name]
-                if there is not None and sys.modules.get(name) is not there:
+                given = self.given[name]
+                if given is not None and sys.modules.get(name) is not given:
                     return None
+                there.append(name)
             elif name not in self.base:
                 return None
-        if is_traced() and not any(kept.native for kept in todo):
+            else:
+                there.append(name)
+        # What is made of machine code can't be imported a second time.
+        if not any(kept.native for kept in todo) and (is_traced() or any(self.is_changed(name) for name in there)):
             return None
         environ, loggers = os.environ._data, self.loggers() or {}
         path = set(sys.path)
@@ -652,6 +680,8 @@ class Stash:
         strict = any(f[0] == "error" for f in self.warnings.filters)
         for kept in todo:
             name = kept.name
+            if any(not found and self.is_foreign(asked) for _, asked, _, found in kept.asked):
+                return None
             if kept.file is not None and state(kept.file) != kept.state or kept.entry is not None and kept.entry not in path:
                 return None
             if name != root and sys.modules.get(name, kept.module) is not kept.module:
@@ -666,6 +696,25 @@ class Stash:
                 if event[1] == self.warn and (strict or event[-1] != name and event[-1] not in seen):
                     return None
         return todo if self.is_passed_by(todo, seen, root, new) else None
+
+    def is_foreign(self, name):
+        """Whether the run itself has put a module there."""
+        return name in sys.modules and name not in self.given and name not in self.kept and name not in self.base
+
+    def is_changed(self, name):
+        """Whether the run has set or deleted anything in a module."""
+        module, then = sys.modules.get(name), self.shapes.get(name)
+        if then is None or not isinstance(module, type(sys)):
+            return False
+        names, values = then
+        now = variables(module)
+        if tuple(map(id, now.values()))[:len(values)] == values:
+            return False
+        for key, value in zip(names, values):
+            if key[:2] != "__" and (key not in now or id(now[key]) != value):
+                return True
+        self.shapes[name] = shape(module)
+        return False
 
     def is_passed_by(self, todo, seen, root, new):
         """Whether finders and entries of sys.path that are new have nothing of what was
@@ -692,6 +741,12 @@ class Stash:
             if not there and (new and "." not in name and found_in(new, name, None) or any(found_by(f, name, path) for f in last)):
                 return False
         return True
+
+
+def shape(module):
+    """The names in a module, and what they stand for."""
+    space = variables(module)
+    return tuple(space), tuple(map(id, space.values()))
 
 
 def found_in(entries, name, kept):

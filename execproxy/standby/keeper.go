@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -322,6 +323,9 @@ func (k *keeper) lend(want Want) *lending {
 	k.last, s.used = s, time.Now()
 	switch {
 	case want.Shell: // it is no run
+	case s.python != nil && !want.python() && slices.Equal(want.Program, s.python.Program):
+		s.drop() // the user does not want it any more
+		s.want, s.python = want, nil
 	case s.python != nil && (!want.python() || want.Learn && k.lesson(want).other):
 		s.want.Idle = want.Idle // a run of another program takes no modules from the next
 	default:

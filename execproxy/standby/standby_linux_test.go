@@ -350,3 +350,41 @@ func TestPausedContainerLendsNothing(t *testing.T) {
 		lease.Done()
 	})
 }
+
+// What a spare has imported can be turned off, from the next run on.
+func TestPreloadIsTurnedOff(t *testing.T) {
+	e := enginetest.Fake(t, enginetest.Container{})
+	script := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(script, []byte("#!/usr/bin/python3\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := execproxy.Command(e.Client, e.Container, script)
+	c.Preload = []string{"json"}
+	k := keep(t, e, c, time.Minute)
+	if now := k.is("ready"); !now.Python {
+		t.Fatalf("%+v", now)
+	}
+	done := func(l *standby.Lease) {
+		if l.Spare != nil {
+			l.Spare.Close()
+			l.Spare.Conn.Close()
+		}
+		l.Done()
+	}
+	another := k.want
+	another.Program, another.Preload = []string{"true"}, nil
+	lease, err := standby.Take(k.dir, another)
+	if err != nil || lease == nil || lease.Spare == nil || !lease.Spare.Python {
+		t.Fatalf("Take() of another program = %+v, %v", lease, err)
+	}
+	done(lease)
+	if now := k.is("ready"); !now.Python {
+		t.Fatalf("%+v", now)
+	}
+	k.want.Preload = nil
+	done(k.take(false))
+	if now := k.is("ready"); now.Python {
+		t.Fatalf("%+v", now)
+	}
+	done(k.take(true))
+}
