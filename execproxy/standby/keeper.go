@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/events"
@@ -387,7 +388,11 @@ func (k *keeper) tell() *Info {
 	told := k.info
 	told.Idle = k.last.want.Idle
 	told.Python, told.Plain, told.Modules = k.last.latest.Python, k.last.latest.Plain, k.last.latest.Modules
-	told.Left = k.last.latest.Left()
+	told.Left = map[string]string{}
+	for word := range strings.FieldsSeq(k.last.latest.Left()) {
+		name, why, _ := strings.Cut(word, "=")
+		told.Left[name] = why
+	}
 	told.Terminal = k.kinds[1].spare != nil
 	switch {
 	case k.runs > 0:

@@ -12,22 +12,22 @@ import (
 
 // An Info is what a keeper says of itself.
 type Info struct {
-	PID       int           `json:"pid"`
-	Engine    string        `json:"engine"`
-	Container string        `json:"container"` // ID
-	Name      string        `json:"name"`      // of the container
-	User      string        `json:"user"`      // in the container; "" is its own
-	Begun     time.Time     `json:"begun"`
-	Used      time.Time     `json:"used"`     // the end of the last run, or Begun
-	Idle      time.Duration `json:"idle"`     // in nanoseconds; unused for this long it ends
-	Hits      int           `json:"hits"`     // runs whose command was a spare
-	Misses    int           `json:"misses"`   // runs that were started plainly
-	State     string        `json:"state"`    // ready, starting, running, paused, or why there is no spare
-	Python    bool          `json:"python"`   // the spare is an interpreter
-	Modules   int           `json:"modules"`  // that it has imported beforehand
-	Left      string        `json:"left"`     // modules that it has not, NAME=REASON, with spaces between them
-	Plain     string        `json:"plain"`    // why it is no interpreter in spite of Want.Preload or Want.Learn
-	Terminal  bool          `json:"terminal"` // there is one with a terminal
+	PID       int               `json:"pid"`
+	Engine    string            `json:"engine"`
+	Container string            `json:"container"` // ID
+	Name      string            `json:"name"`      // of the container
+	User      string            `json:"user"`      // in the container; "" is its own
+	Begun     time.Time         `json:"begun"`
+	Used      time.Time         `json:"used"`     // the end of the last run, or Begun
+	Idle      time.Duration     `json:"idle"`     // in nanoseconds; unused for this long it ends
+	Hits      int               `json:"hits"`     // runs whose command was a spare
+	Misses    int               `json:"misses"`   // runs that were started plainly
+	State     string            `json:"state"`    // ready, starting, running, paused, or why there is no spare
+	Python    bool              `json:"python"`   // the spare is an interpreter
+	Modules   int               `json:"modules"`  // that it has imported beforehand
+	Left      map[string]string `json:"left"`     // the modules that it has not, and why
+	Plain     string            `json:"plain"`    // why it is no interpreter in spite of Want.Preload or Want.Learn
+	Terminal  bool              `json:"terminal"` // there is one with a terminal
 }
 
 // List asks the keepers of a directory what they are doing. Sockets that a killed

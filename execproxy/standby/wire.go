@@ -12,7 +12,7 @@ import (
 
 // wireVersion is raised when the messages change their meaning. A keeper that an
 // older or newer client asks ends.
-const wireVersion = 4
+const wireVersion = 5
 
 // A request is the first line on a connection, an object of JSON.
 type request struct {
