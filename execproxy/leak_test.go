@@ -95,6 +95,9 @@ func TestManyRunsLeaveNothing(t *testing.T) {
 		close(work)
 		wait.Wait()
 
+		if t.Failed() {
+			return // what such a run has left may never go
+		}
 		idle.CloseIdleConnections()
 		settle(t, "goroutines", goroutines, runtime.NumGoroutine)
 		if e.Engine == nil { // the fake's own are in this process too

@@ -59,16 +59,6 @@ func (s *school) teach(t *testing.T, c, c2 *execproxy.Cmd) *execproxy.Cmd {
 	return c2
 }
 
-// left are the modules that s has not imported, by their reason.
-func left(s *execproxy.Spare) map[string]string {
-	m := map[string]string{}
-	for word := range strings.FieldsSeq(s.Left()) {
-		name, why, _ := strings.Cut(word, "=")
-		m[name] = why
-	}
-	return m
-}
-
 // Each module is one that a run could tell from one that is imported now, with the reason
 // for which it is not imported beforehand; none: it is, and does then what it does.
 var traps = map[string]struct{ text, why string }{
@@ -196,7 +186,7 @@ func TestLearnedModulesAreLikeAnyOther(t *testing.T) {
 		c := s.teach(t, command(), command())
 		compare(t, "learned", run(t, c), plain)
 		s.seen(t, "learned", "plain plain spare ")
-		why := left(c.Spare)
+		why := c.Spare.Left()
 		for name, trap := range traps {
 			name = strings.ReplaceAll(strings.TrimSuffix(name, "/__init__"), "/", ".")
 			if name != "broken" && why[name] != trap.why {
@@ -406,7 +396,7 @@ func TestLargeModulesAreLeftToTheRun(t *testing.T) {
 		s.write(t, "script", "#!"+python+"\nimport small, uses_large, half, other_half, last; print(len(uses_large.large.data), len(other_half.data))")
 		plain := run(t, s.command())
 		c := s.teach(t, s.command(), s.command())
-		why := left(c.Spare)
+		why := c.Spare.Left()
 		for name, want := range map[string]string{
 			"small": "", "large": "memory", "in_large": "", "uses_large": "needs:large", "half": "", "other_half": "memory", "last": "",
 		} {

@@ -177,16 +177,16 @@ func (s *Spare) beat() {
 	}()
 }
 
-// Left are the modules that s has not imported though a run has, NAME=REASON each, with
-// spaces between them.
-func (s *Spare) Left() string {
-	var left []string
+// Left are the modules that s has not imported though a run has, and why, in a word each.
+func (s *Spare) Left() map[string]string {
+	left := map[string]string{}
 	for word := range strings.FieldsSeq(s.Known) {
-		if reason, ok := strings.CutPrefix(word, "-"); ok {
-			left = append(left, reason)
+		if word, ok := strings.CutPrefix(word, "-"); ok {
+			name, why, _ := strings.Cut(word, "=")
+			left[name] = why
 		}
 	}
-	return strings.Join(left, " ")
+	return left
 }
 
 // Release ends what this process does to keep the spare. Whoever takes it over has 17

@@ -90,9 +90,11 @@ func (c *changes) add(path string, op Op) {
 	}
 }
 
-// remove takes in that a file is gone which was as s says.
+// remove takes in that a file is gone which was as s says. Where it had changed before,
+// it has changed even if it comes back so.
 func (c *changes) remove(path string, s stamp) {
-	if c.add(path, Removed); c.ops[path] != Removed {
+	_, known := c.ops[path]
+	if c.add(path, Removed); known || c.ops[path] != Removed {
 		return
 	}
 	if c.gone == nil {

@@ -55,7 +55,7 @@ def tell(words, client):
         variables = os.pread(memory, env_end - env_start, env_start)
         at = variables.index(CLIENT + b"=") + len(CLIENT) + 1
         room = variables.index(b"\0", at) - at
-        os.pwrite(memory, client[:room].ljust(room), env_start + at)
+        os.pwrite(memory, client[:room - 1].ljust(room), env_start + at)  # a space behind it is the mark
     except (OSError, ValueError):
         pass
     os.close(memory)

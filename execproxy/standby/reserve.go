@@ -6,7 +6,8 @@ import (
 )
 
 // reach makes the connection that a client is to have, where there is to be one. One that
-// can't be made is the next client's to make.
+// can't be made is the next client's to make. It is called by Keep's goroutine, as is
+// unreserve.
 func (k *keeper) reach(ctx context.Context) {
 	if !k.reserves || k.reaching || k.reserve != nil || k.ended != nil {
 		return
