@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ func TestManyRunsLeaveNothing(t *testing.T) {
 			runs, parallel = 100, 20
 		}
 		token := number()
+		var givenUp atomic.Int64 // the Engine was silent: what it makes later is never started, and stays
 		run := func(i int) {
 			var stdout bytes.Buffer
 			switch {
@@ -52,7 +54,10 @@ func TestManyRunsLeaveNothing(t *testing.T) {
 				c.Signals = late{signals}.after(20 * time.Millisecond)
 				err := c.Run(t.Context())
 				early, _ := errors.AsType[*execproxy.SignalError](err) // before it has begun
-				if code(err) != 3 && code(err) != 143 && (early == nil || early.Cause != "") {
+				switch {
+				case early != nil && early.Cause == "the engine does not answer":
+					givenUp.Add(1)
+				case code(err) != 3 && code(err) != 143 && (early == nil || early.Cause != ""):
 					t.Errorf("interrupted: Run() = %v", err)
 				}
 			case i%10 == 3: // can't start
@@ -103,7 +108,7 @@ func TestManyRunsLeaveNothing(t *testing.T) {
 		if e.Engine == nil { // the fake's own are in this process too
 			settle(t, "file descriptors", files, func() int { return descriptors(t) })
 		}
-		settle(t, "execs", 0, func() int { return len(e.ExecIDs(t)) })
+		settle(t, "execs", int(givenUp.Load()), func() int { return len(e.ExecIDs(t)) })
 		nothingLeft(t, e, token)
 	})
 }
