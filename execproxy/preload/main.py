@@ -115,7 +115,7 @@ def module_files():
     """The files of the modules that Python itself has imported at its start."""
     main = sys.modules["__main__"]  # multiprocessing has another name for it
     for name, module in list(sys.modules.items()):
-        if isinstance(module, type(sys)) and module is not main:
+        if is_module(module) and module is not main:
             file = variables(module).get("__file__")
             if isinstance(file, str):
                 yield file
@@ -427,7 +427,7 @@ class Program:
                 return
             for name, mark in self.stash.requests.items():
                 module = sys.modules.get(name)
-                spec = variables(module).get("__spec__") if isinstance(module, type(sys)) else None
+                spec = variables(module).get("__spec__") if is_module(module) else None
                 if type(spec) is not bootstrap.ModuleSpec or not spec.has_location:
                     continue
                 if not is_installed(spec.origin):

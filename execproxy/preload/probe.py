@@ -98,14 +98,14 @@ class Probe(Stash):
                 other = self.kept.get(n)
                 if other is not None and other not in self.stack and n not in top.others and not is_library(other.file):
                     module = sys.modules.get(n)
-                    if isinstance(module, type(sys)):
+                    if is_module(module):
                         top.others[n] = contents(variables(module), n)
 
     def look_at_others(self, kept):
         """Takes in what an import has changed in modules that were there before it."""
         for name, then in kept.others.items():
             module = sys.modules.get(name)
-            if not isinstance(module, type(sys)) or kept.name in self.reaches(name):
+            if not is_module(module) or kept.name in self.reaches(name):
                 continue
             now = contents(variables(module), name)
             if any(now.get(key, value) != value for key, value in then.items()):
@@ -309,31 +309,71 @@ def is_library(file):
 
 
 def contents(space, name):
-    """What a module's variables are, as far as an import elsewhere would change them. No
-    object is asked, since some are lazy."""
+    """What a module's variables are, and how much is in them, as far as an import elsewhere
+    would change it. No object is asked, since some are lazy."""
     seen = {}
     for key, value in list(space.items()):
         kind = type(value)
-        if key[:2] == "__" or kind is type(sys):
+        if key[:2] == "__" or issubclass(kind, type(sys)):
             continue
         seen[key] = id(value)
-        if kind in (list, dict, set):
-            seen[key, "len"] = len(value)
-        elif issubclass(kind, type):
-            space_of, own = type.__getattribute__(value, "__dict__"), type.__getattribute__(value, "__module__") == name
-        else:
-            own = kind.__dict__.get("__module__") == name and "__getattribute__" not in kind.__dict__
-            try:
-                space_of = object.__getattribute__(value, "__dict__") if own else None
-            except AttributeError:
-                continue
-        if kind not in (list, dict, set) and own:
-            for k, v in list(space_of.items()):
-                if type(v) in (list, dict, set):
-                    seen[key, k] = len(v)
-                elif type(v) is FUNCTION:
-                    seen[key, k] = id(v)
+        if kind in FLAT:
+            continue
+        there = amount(value)
+        if there is not None:
+            seen[key, None] = there
+        for k, v in attributes(value, name):
+            kind = type(v)
+            there = id(v) if kind is FUNCTION else None if kind in FLAT else amount(v)
+            if there is not None:
+                seen[key, k] = there
     return seen
+
+
+FLAT = {type(v) for v in (None, 0, 0.0, "", b"", (), frozenset(), True, len, property(), classmethod(len), staticmethod(len))}
+
+
+def attributes(value, name):
+    """The attributes that an object has itself; those of a class are its own module's."""
+    kind = type(value)
+    if kind is FUNCTION:
+        return list(value.__dict__.items())
+    if issubclass(kind, type):
+        return list(mapping_of(value).items()) if type.__getattribute__(value, "__module__") == name else []
+    if kind not in SPACES:
+        spaces = [mapping_of(c) for c in linear(kind)]
+        module, space = (next((s[n] for s in spaces if n in s), None) for n in ("__module__", "__dict__"))
+        SPACES[kind] = space if type(space) in OWN_SPACE and module != "logging" else None  # levels tells of loggers
+    space = SPACES[kind] and SPACES[kind].__get__(value)
+    return list(space.items()) if type(space) is dict else []
+
+
+SPACES = {}  # what gives the attributes of an object, by its class
+linear = type.__dict__["__mro__"].__get__
+mapping_of = type.__dict__["__dict__"].__get__
+READ_ONLY = type(type.__dict__)
+OWN_SPACE = type(type.__dict__["__dict__"]), type(type(sys).__dict__["__dict__"])  # in C, and of the object
+
+
+def amount(value, nested=True):
+    """A number for how much is in a container, and in those in it; None of anything else."""
+    kind = type(value)
+    if kind is READ_ONLY:
+        return len(value)
+    if issubclass(kind, set):
+        return set.__len__(value)
+    if issubclass(kind, dict):
+        inside = list(dict.values(value))
+    elif issubclass(kind, list):
+        inside = list(list.__iter__(value))
+    else:
+        return None
+    if not nested:
+        return len(inside)
+    return hash((len(inside),) + tuple(amount(v, False) for v in inside[:NESTED] if type(v) not in FLAT))
+
+
+NESTED = 1000  # containers, the first of which are looked into
 
 
 def of(module, name):

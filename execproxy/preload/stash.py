@@ -29,6 +29,11 @@ LIBRARY = os.path.dirname(os.path.realpath(os.__file__)) + os.sep
 variables = type(sys).__dict__["__dict__"].__get__
 
 
+def is_module(value):
+    """Whatever its __class__ says."""
+    return issubclass(type(value), type(sys))
+
+
 def settle_logging(module):
     clock = time.time_ns if isinstance(module._startTime, int) else time.time
     module._startTime = clock()
@@ -177,13 +182,13 @@ class Stash:
         self.spread()
         for name, kept in self.kept.items():
             kept.module = sys.modules.pop(name, None)
-            if isinstance(kept.module, type(sys)):
+            if is_module(kept.module):
                 variables(kept.module).pop("__warningregistry__", None)
         within = {}
         for name, kept in self.kept.items():
             package, _, child = name.rpartition(".")
             parent = self.module(package)
-            if kept.module is None or kept.file is None or not isinstance(parent, type(sys)):
+            if kept.module is None or kept.file is None or not is_module(parent):
                 continue
             if package not in within:
                 within[package] = self.reaches(package)
@@ -195,7 +200,7 @@ class Stash:
         for name in self.reasons:
             self.kept.pop(name, None)
         for name, module in list(self.base.items()) + [(kept.name, kept.module) for kept in self.kept.values()]:
-            if name not in UNSTEADY and isinstance(module, type(sys)):
+            if name not in UNSTEADY and is_module(module):
                 self.shapes[name] = shape(module)
 
     def module(self, name):
@@ -328,8 +333,8 @@ class Stash:
             self.reasons[name] = "changed"
         package, _, child = name.rpartition(".")
         parent = sys.modules.get(package)
-        if isinstance(parent, type(sys)) and not isinstance(variables(parent).get(child, sys), type(sys)):
-            self.reasons[name] = "attribute"  # what the package has there is gone
+        if parent is not None and not (is_module(parent) and is_module(variables(parent).get(child, sys))):
+            self.reasons[name] = "attribute"  # what the package has there is gone, or can't be seen
         kept.native = isinstance(spec.loader, external.ExtensionFileLoader)
         if "." not in name:
             kept.entry = os.path.dirname(os.path.dirname(spec.origin) if spec.submodule_search_locations else spec.origin)
@@ -601,7 +606,7 @@ class Stash:
                 space["__spec__"] = own
             sys.modules[name] = module
 
-        space = variables(module) if isinstance(module, type(sys)) else {}
+        space = variables(module) if is_module(module) else {}
         own = space.get("__spec__")
         # importlib sets the spec, and looks for these.
         plain = type(module) is type(sys) and own is not None and ("__getattr__" not in space or all(space.get(a) is not None for a in LOOKED_FOR))
@@ -704,7 +709,7 @@ class Stash:
     def is_changed(self, name):
         """Whether the run has set or deleted anything in a module."""
         module, then = sys.modules.get(name), self.shapes.get(name)
-        if then is None or not isinstance(module, type(sys)):
+        if then is None or not is_module(module):
             return False
         names, values = then
         now = variables(module)
