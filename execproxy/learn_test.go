@@ -126,6 +126,7 @@ var traps = map[string]struct{ text, why string }{
 	"streams_closed":   {"import sys\ndef f(to):\n    return lambda: to\ng = f(sys.stdout)", "streams"},
 	"source":           {"import inspect\ndef f(): pass\ntext = inspect.getsource(f)", ""},
 	"logs":             {"import logging; log = logging.getLogger('a.b.c'); log.addHandler(logging.NullHandler())", ""},
+	"logs_no_more":     {"import logging; logging.disable(5)", "logging"},
 	"logs_root":        {"import logging; logging.getLogger().setLevel(5)", "logging"},
 	"registry":         {"import collections, functools, types\nplugins = []\ndef hook(): pass\nnested = {'of': []}\nby_name = collections.defaultdict(list)\ngroup = types.SimpleNamespace(commands={})\nshow = functools.singledispatch(repr)", ""},
 	"registers_nested": {"import registry; registry.nested['of'].append(1)", "changes:registry"},

@@ -33,7 +33,12 @@ func eachPython(t *testing.T, body func(t *testing.T, e enginetest.Target)) {
 
 // onePython runs body on the engine made for tests with this machine's Python, and
 // without that in the image: what it is about is the script's and the interpreter's.
+// The environment may name an image that has another Python.
 func onePython(t *testing.T, body func(t *testing.T, e enginetest.Target)) {
+	if image := os.Getenv("TOXRUN_TEST_PYTHON_IMAGE"); image != "" {
+		t.Run("real", func(t *testing.T) { body(t, enginetest.Real(t, image)) })
+		return
+	}
 	if _, err := os.Stat("/usr/bin/python3"); err == nil {
 		t.Run("fake", func(t *testing.T) { body(t, enginetest.Fake(t, enginetest.Container{})) })
 		return

@@ -7,6 +7,8 @@
 #   suites.sh                  all of scripts/suites/list.sh: about a quarter of an hour
 #   suites.sh NAME...          some of them; -l lists them
 #   suites.sh -p PRELOAD ...   with preload: PRELOAD in x-toxrun, as '[pytest]'
+#   suites.sh -r RELEASE ...   of another release of Debian than trixie: forky; those whose
+#                              sources can't be had are left out
 #   suites.sh -k ...           keeps the containers
 #   suites.sh -i               makes the image, and no more
 #
@@ -15,7 +17,7 @@
 # interpreter; shell; or -: nothing), and whether all was the same. The outputs and the
 # differences are below bin/suites. The exit status is 1 if anything is different.
 #
-# The image has the packages as Debian trixie has them, and their tests from Debian's
+# The image has the packages as the release has them, and their tests from Debian's
 # source packages below /suites; those are kept in ~/.cache/docker-toxrun-suites.
 set -euo pipefail
 
@@ -23,23 +25,28 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/docker-toxrun-suites
 results=$root/bin/suites
 program=$root/bin/docker-toxrun
-image=toxrun-suites:debian
 release=trixie
 
 say() { echo "toxrun: $*" >&2; }
 die() { say "$@"; exit 1; }
 
 keep= preload= list= only=
-while getopts iklp: option; do
+while getopts iklp:r: option; do
 	case $option in
 	i) only=image ;;
 	k) keep=1 ;;
 	l) list=1 ;;
 	p) preload=$OPTARG ;;
+	r) release=$OPTARG ;;
 	*) exit 2 ;;
 	esac
 done
 shift $((OPTIND - 1))
+declare -A pythons=([trixie]=3.13 [forky]=3.14)
+python=${pythons[$release]:-}
+[ -n "$python" ] || die "release $release is none of ${!pythons[*]}"
+image=toxrun-suites:debian base=toxrun-suites:base
+[ "$release" = trixie ] || image=toxrun-suites:$release base=toxrun-suites:base-$release
 
 # What list.sh calls.
 packages=()           # to install
@@ -106,7 +113,6 @@ made() { [ "$(docker image inspect -f '{{index .Config.Labels "toxrun.made-of"}}
 base() {
 	local sum all
 	sum=$(printf '%s\n' "$release" "${packages[@]}" | sha256sum | cut -c 1-16)
-	base=toxrun-suites:base
 	if made "$base" "$sum"; then return 0; fi
 	[ "$(id -u)" = 0 ] || die "$image is made with debootstrap, which needs root"
 	command -v debootstrap >/dev/null || "$root/scripts/apt.sh" debootstrap debian-archive-keyring
@@ -116,7 +122,7 @@ base() {
 	all=$(awk '/^Inst/ { print $2 }' "$tmp/plan" | paste -sd,)
 	# What it mounts goes with its mount namespace, whatever happens.
 	nice unshare --mount debootstrap --variant=minbase "--include=$all" "$release" "$tmp/root" "$(mirror)" \
-		</dev/null >"$tmp/log" 2>&1 || {
+		/usr/share/debootstrap/scripts/sid </dev/null >"$tmp/log" 2>&1 || {
 		tail -n 20 "$tmp/log" >&2
 		die "debootstrap failed"
 	}
@@ -135,11 +141,12 @@ fetch() {
 		cd "$tmp/fetch"
 		apt source --only-source --tar-only "$1" >log 2>&1 || {
 			tail -n 5 log >&2
-			die "the source package $1 can't be had"
+			say "the source package $1 can't be had"
+			exit 1
 		}
 		mkdir tree
 		tar -C tree --strip-components=1 -xf ./*.orig.tar.*[!c] # and not its signature, .asc
-	)
+	) || return 1
 	mv "$tmp/fetch/tree" "$cache/$release/$1"
 	rm -rf "$tmp/fetch"
 }
@@ -158,7 +165,7 @@ tests() {
 	for s in "${sources[@]}"; do
 		# shellcheck disable=SC2086 # words
 		set -- $s
-		fetch "$2"
+		fetch "$2" || { rm -rf "$tmp/fetch"; [ "$release" != trixie ] || exit 1; continue; }
 		mkdir -p "$tmp/context/suites/$1"
 		(cd "$cache/$release/$2" && tar -c "${@:3}") | tar -C "$tmp/context/suites/$1" -x
 	done
@@ -321,6 +328,10 @@ compose up -d >"$tmp/log" 2>&1 || {
 bad=0
 printf '%-20s %6s %6s %8s %8s %8s  %-7s %s\n' suite passed failed "plain ms" second third woke output
 for name in "$@"; do
+	if ! compose exec -T suites test -d "/suites/${dirs[$name]}" </dev/null; then
+		say "$name is left out"
+		continue
+	fi
 	one || bad=$((bad + 1))
 done
 cp "$tmp"/cache/docker-toxrun/standby.log "$results" 2>/dev/null || true

@@ -167,6 +167,12 @@ func in(t testing.TB, e enginetest.Target, args ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = environment(t, e.Host, "TOXRUN_CONTAINER="+e.Container)
+	if e.Engine == nil { // the real one
+		cmd.Env = append(cmd.Env, "PATH="+unraced+string(filepath.ListSeparator)+os.Getenv("PATH"))
+		if args[0] == "docker-toxrun" {
+			cmd.Path = filepath.Join(unraced, args[0])
+		}
+	}
 	return cmd
 }
 

@@ -369,7 +369,7 @@ class Program:
         old = sys.stdin
         if old is None or old is not sys.__stdin__:
             return
-        io = sys.modules["io"]
+        io = sys.modules["_io"]  # which is there before io is, from Python 3.14 on
         buffer = io.open(0, "rb", closefd=False)
         buffer.raw.name = old.name
         sys.stdin = sys.__stdin__ = io.TextIOWrapper(buffer, old.encoding, old.errors, "\n")

@@ -33,6 +33,13 @@ HOOKS = (
     " sys.dont_write_bytecode sys.tracebacklimit sys.pycache_prefix"
 ).split()
 
+# What is so when logging, or decimal, has been imported and no more.
+LEVELS = {"root": (30, 0, True, False), "": (0, True, True)}
+DECIMAL = (
+    "Context(prec=28, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, capitals=1, clamp=0, flags=[],"
+    " traps=[InvalidOperation, DivisionByZero, Overflow])"
+)
+
 # Paths that Python's own functions are asked for; what these call is not looked at.
 ASKED = {"exists": "path", "lexists": "path", "isfile": "path", "isdir": "s", "getmtime": "filename", "getsize": "filename"}
 
@@ -65,9 +72,9 @@ class Probe(Stash):
         sys.setprofile(None)
         now = self.look()
         for what, then in kept.before.items():
-            if what == "logging" and then is not None:  # loggers that are new are the module's own
+            if what == "logging":  # loggers that are new are the module's own
                 now[what] = {n: now[what].get(n) for n in then}
-            if then is not None and now[what] != then:
+            if now[what] != then:
                 self.unfit(what)
         self.look_at_others(kept)
         grown = max(0, resident() - kept.resident)
@@ -124,7 +131,7 @@ class Probe(Stash):
             "threads": os.stat("/proc/self/task").st_nlink,
             "interpreter": (sys.getrecursionlimit(), self.collector.isenabled(), self.collector.get_threshold()),
             "logging": self.levels(),
-            "decimal": context and repr(context()),
+            "decimal": repr(context()) if context else DECIMAL,
             "environment": os.environ._data.plain(),
             "builtins": dict(vars(sys.modules["builtins"])),
             "path": (list(sys.path), list(sys.path_hooks)),
@@ -141,9 +148,12 @@ class Probe(Stash):
     def levels(self):
         root = of("logging", "root")
         if root is None:
-            return None
+            return LEVELS
         loggers = dict(self.loggers(), root=root)
-        return {n: (l.level, len(l.handlers), l.propagate, l.disabled) for n, l in loggers.items() if hasattr(l, "handlers")}
+        seen = {n: (l.level, len(l.handlers), l.propagate, l.disabled) for n, l in loggers.items() if hasattr(l, "handlers")}
+        usual = of("logging", "_loggerClass") is of("logging", "Logger") and of("logging", "_logRecordFactory") is of("logging", "LogRecord")
+        seen[""] = root.manager.disable, of("logging", "raiseExceptions"), usual
+        return seen
 
     def call(self, frame, event, arg):
         """Is told of each call (sys.setprofile)."""

@@ -90,7 +90,7 @@ class Kept:
         self.native = False  # it is made of machine code, and can't be made twice
         self.reads = {}  # variables of the environment, and what they were
         self.needs = set()  # names of all that its import imports
-        self.asked = []  # what importlib was asked for meanwhile: when, its name, in what, whether it was there
+        self.asked = []  # what it asked importlib for: its name, in what, whether it was there
         self.loggers = []  # that its import has made, by their names
         self.events = []  # what it has done: when, how, with what
         self.attribute = False  # its package has it by more than the package's own import
@@ -118,6 +118,7 @@ class Stash:
         self.kept, self.changed = {}, set()
         self.given = {}  # to the run
         self.shapes = {}  # what shape says of each module, right before the run
+        self.searched = set()  # names that importlib has looked for; others their makers have put there
         self.requests = {}  # names that imports have looked for in sys.path, in order: a mark
         self.importing = False
         self.stack = []  # of those being executed
@@ -242,9 +243,10 @@ class Stash:
 
     def found(self, finder, fullname, path, spec):
         top = self.top()
-        if top is not None and (spec is not None or finder is external.PathFinder):
-            self.now += 1
-            top.asked.append((self.now, fullname, path, spec is not None))
+        if spec is not None or finder is external.PathFinder:
+            self.searched.add(fullname)
+            if top is not None:
+                top.asked.append((fullname, path, spec is not None))
         is_file = spec is not None and finder is external.PathFinder and spec.has_location
         why = self.refusal(fullname, spec.origin if is_file else None)
         if spec is None:
@@ -482,8 +484,7 @@ class Stash:
         for name in names:
             if name in sys.modules:
                 top.needs.add(name)
-                self.now += 1
-                top.asked.append((self.now, name, None, True))
+                top.asked.append((name, None, True))
 
     def warned(self, told):
         """Notes a warning that an import raises."""
@@ -685,7 +686,7 @@ class Stash:
         strict = any(f[0] == "error" for f in self.warnings.filters)
         for kept in todo:
             name = kept.name
-            if any(not found and self.is_foreign(asked) for _, asked, _, found in kept.asked):
+            if any(not found and self.is_foreign(asked) for asked, _, found in kept.asked):
                 return None
             if kept.file is not None and state(kept.file) != kept.state or kept.entry is not None and kept.entry not in path:
                 return None
@@ -700,7 +701,7 @@ class Stash:
             for event in kept.events:
                 if event[1] == self.warn and (strict or event[-1] != name and event[-1] not in seen):
                     return None
-        return todo if self.is_passed_by(todo, seen, root, new) else None
+        return todo if self.is_passed_by(seen, root, new) else None
 
     def is_foreign(self, name):
         """Whether the run itself has put a module there."""
@@ -721,7 +722,20 @@ class Stash:
         self.shapes[name] = shape(module)
         return False
 
-    def is_passed_by(self, todo, seen, root, new):
+    def asks(self, root):
+        """What the import of root asks importlib for, in its order."""
+        begun, under_way = {root}, [iter(self.kept[root].asked)]
+        while under_way:
+            for name, path, there in under_way[-1]:
+                yield name, path, there
+                if there and name in self.kept and name not in begun:
+                    begun.add(name)
+                    under_way.append(iter(self.kept[name].asked))
+                    break
+            else:
+                under_way.pop()
+
+    def is_passed_by(self, seen, root, new):
         """Whether finders and entries of sys.path that are new have nothing of what was
         looked for. They are asked for it in the order in which an import now would ask."""
         try:
@@ -733,8 +747,8 @@ class Stash:
         if not (first or last or new):
             return True
         done = set()
-        for _, name, path, there in sorted((a for kept in todo for a in kept.asked), key=lambda a: a[0]):
-            if name == root or name in sys.modules or name in done or there and name not in seen:
+        for name, path, there in self.asks(root):
+            if name == root or name in sys.modules or name in done or there and not (name in seen and name in self.searched):
                 continue
             if there:
                 done.add(name)

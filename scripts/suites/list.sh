@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# list.sh is what suites.sh runs. It is read there.
+# list.sh is what suites.sh runs. It is read there, for a release whose Python is $python.
 #
 #   install PACKAGE...            packages of Debian that the image has
 #   files DIR SOURCE FILE...      files of a source package that are in /suites/DIR
@@ -9,7 +9,7 @@
 # a network or other files of the source, and what would take it over a minute.
 
 install python3-pytest python3-coverage python3-pytest-cov python3-pytest-asyncio python3-pytest-subtests \
-	python3-pytest-timeout python3-pytest-xprocess tzdata tzdata-legacy libpython3.13-testsuite
+	python3-pytest-timeout python3-pytest-xprocess tzdata tzdata-legacy "libpython$python-testsuite"
 install python3-{jinja2,trio,yaml,click,idna,packaging,pretend,numpy,hypothesis,werkzeug,ephemeral-port-reserve} \
 	python3-{watchdog,cryptography,cryptography-vectors,dateutil,freezegun,six,babel,tz,httpx,trustme,uvicorn,chardet} \
 	python3-{h2,brotli,zstandard,rich,pygments,pil,defusedxml,olefile,requests,requests-mock,testtools,fixtures} \
