@@ -292,6 +292,30 @@ func TestRunOfOtherImports(t *testing.T) {
 	})
 }
 
+// A module whose package imports it is given along with the package, also where the run
+// asks for it first: importlib is about to import it then. What is made of machine code would
+// be there twice otherwise.
+func TestModuleOfAPackageIsImportedFirst(t *testing.T) {
+	t.Parallel()
+	onePython(t, func(t *testing.T, e enginetest.Target) {
+		s := newSchool(t, e, map[string]string{"deep/__init__": "from . import inner", "deep/inner": "", "deep/inner_only": ""})
+		s.write(t, "script", "#!"+python+"\nimport deep.inner, deep.inner_only\n")
+		c := s.teach(t, s.command(), s.command())
+		if r := run(t, c); r.err != "<nil>" {
+			t.Fatalf("%+q", r)
+		}
+		s.lesson.Run = c.Spare.Token
+		next := interpreter(t, s.command())
+		defer next.Spare.Close()
+		for name, why := range next.Spare.Left() {
+			t.Errorf("%s is left out: %s", name, why)
+		}
+		if next.Spare.Modules < 3 {
+			t.Errorf("%d modules", next.Spare.Modules)
+		}
+	})
+}
+
 // Threads that import the same modules at the same time have the same ones.
 func TestThreadsImportTheSameModules(t *testing.T) {
 	t.Parallel()

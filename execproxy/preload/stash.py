@@ -628,14 +628,13 @@ class Stash:
         """Puts what is given along with root where an import puts it, and returns what
         that has done, in its order; None if root is not given. Another thread's import
         of any of it comes first: in its middle, it does not expect to find it there."""
-        waited = None
         while True:
             _imp.acquire_lock()  # no import begins
             try:
                 todo = self.ready(root)
                 if todo is None:
                     return None
-                busy = [kept.name for kept in todo if kept.name != root and kept.name in bootstrap._module_locks]
+                busy = [kept.name for kept in todo if kept.name != root and is_under_way(kept.name)]
                 if not busy:
                     events = sorted((e for kept in todo for e in kept.events), key=lambda e: e[0])
                     for _, do, kept in (e[:3] for e in events):
@@ -646,11 +645,8 @@ class Stash:
                     return events
             finally:
                 _imp.release_lock()
-            if waited == busy[0]:
-                return None  # it is this thread's
-            waited = busy[0]
             try:
-                with bootstrap._ModuleLockManager(waited):
+                with bootstrap._ModuleLockManager(busy[0]):
                     pass
             except RuntimeError:
                 return None  # it waits for this one
@@ -760,6 +756,13 @@ class Stash:
             if not there and (new and "." not in name and found_in(new, name, None) or any(found_by(f, name, path) for f in last)):
                 return False
         return True
+
+
+def is_under_way(name):
+    """Whether another thread imports a module. This one may be about to: before it looks for
+    a module it imports the package, which may import that module."""
+    lock = bootstrap._module_locks.get(name)
+    return getattr(lock and lock(), "owner", None) not in (None, bootstrap._thread.get_ident())
 
 
 def shape(module):
