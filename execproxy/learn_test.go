@@ -228,6 +228,7 @@ var uses = map[string]string{
 	"by hand":     "import importlib.util as u; s = u.find_spec('plain'); m = u.module_from_spec(s); s.loader.exec_module(m); print(m, 'plain' in sys.modules, s); import plain; print(plain is m)",
 	"c by hand":   "import importlib.util as u; s = u.find_spec('_json'); m = u.module_from_spec(s); s.loader.exec_module(m); print(m, '_json' in sys.modules); import json; print(m.make_encoder)",
 	"lazily":      "import importlib.util as u\ns = u.find_spec('plain'); s.loader = u.LazyLoader(s.loader); m = u.module_from_spec(s); sys.modules['plain'] = m; s.loader.exec_module(m); print(m.C)",
+	"logger_set":  "import logging\nlogging.getLogger('nativelog').setLevel(50)\nimport nativelog\nprint(nativelog.log.level, nativelog.log.handlers, logging.getLogger('nativelog').handlers)",
 	"finder":      "class F:\n    def find_spec(self, name, path, target=None): print('asked for', name)\nsys.meta_path.insert(0, F())\nimport user",
 	"takes over":  "import importlib.util as u\nclass F:\n    def find_spec(self, name, path, target=None):\n        if name == 'plain': return u.spec_from_file_location(name, sys.argv[0] + '-mine/plain.py')\nsys.meta_path.insert(0, F())\nimport user; print(user.plain)",
 	"trace":       "seen = set()\nsys.settrace(lambda f, e, a: seen.add(f.f_code.co_filename))\nimport other\nsys.settrace(None)\nprint(sorted(f for f in seen if f[0] != '<'))",
@@ -265,6 +266,7 @@ func TestRunOfOtherImports(t *testing.T) {
 			"configured": "import config\ndebug = config.debug",
 			"by_name":    "import importlib, package\nimportlib.import_module('package.two')\ndef f(): return package.two",
 			"by_mode":    "import os\nmode = os.environ.get('MODE')",
+			"nativelog":  "import logging, _json\nlog = logging.getLogger(__name__)\nlog.addHandler(logging.NullHandler())",
 			"tries":      "try:\n    import found\nexcept ImportError: found = None",
 		}
 		modules["space/inner"] = "value = 3"
@@ -275,7 +277,7 @@ func TestRunOfOtherImports(t *testing.T) {
 		s.Exec(t, "mkdir", "-p", s.dir+"/script-mine", s.dir+"/script-empty/plain")
 		s.write(t, "script-mine/plain.py", "mine = True")
 		s.write(t, "script-mine/found.py", "")
-		all := "import user, other, plain, warns, filters, at_exit, tries, package.two, space.inner, by_mode, sleeps, configured, by_name, streams, logs, json, _json, decimal, logging"
+		all := "import nativelog, user, other, plain, warns, filters, at_exit, tries, package.two, space.inner, by_mode, sleeps, configured, by_name, streams, logs, json, _json, decimal, logging"
 		s.write(t, "script", "#!"+python+"\nimport sys\nuses = "+fmt.Sprintf("{'all': %q, ", all)+strings.TrimPrefix(pythonDict(uses), "{")+"\nexec(uses[sys.argv[1]])\n")
 		s.teach(t, s.command("all"), s.command("all")).Spare.Close()
 		for name := range uses {
@@ -289,6 +291,39 @@ func TestRunOfOtherImports(t *testing.T) {
 				t.Errorf("%s: it was started plainly", name)
 			}
 		}
+	})
+}
+
+// What has looked up a variable that runs set before they import it is theirs. One with a
+// part of machine code, which can't be imported twice, is given to the first run that does so.
+func TestVariablesThatRunsSetAreLearned(t *testing.T) {
+	t.Parallel()
+	onePython(t, func(t *testing.T, e enginetest.Target) {
+		library := strings.TrimSpace(e.Exec(t, python, "-c", "from importlib.util import find_spec as find\n"+
+			"print(next(n for n in ('_json', '_bz2', '_ctypes') if find(n) and find(n).origin.endswith('.so')))"))
+		s := newSchool(t, e, map[string]string{"native": "import os, " + library + "\nmode = os.environ.get('MODE')"})
+		s.write(t, "script", "#!"+python+"\nimport os, sys\nif sys.argv[1:]: os.environ['MODE'] = sys.argv[1]\nimport native\nprint(native.mode)\n")
+		prints := func(c *execproxy.Cmd, want string) {
+			t.Helper()
+			if got := run(t, c); got != (outcome{want + "\n", "", "<nil>"}) || !c.Spare.Woken {
+				t.Errorf("%+q, woken: %v, want %q", got, c.Spare.Woken, want)
+			}
+		}
+		c := s.teach(t, s.command("set"), s.command("set"))
+		if why := c.Spare.Left()["native"]; why != "environment" {
+			t.Errorf("native is left out for %q", why)
+		}
+		prints(c, "set")
+
+		s.lesson = execproxy.Lesson{}
+		c = s.teach(t, s.command(), s.command("set"))
+		prints(c, "None")
+		s.lesson.Run = c.Spare.Token
+		next := interpreter(t, s.command("set"))
+		if next.Spare.Left()["native"] == "" {
+			t.Error("native is not left out")
+		}
+		prints(next, "set")
 	})
 }
 

@@ -203,11 +203,16 @@ class Program:
                 refuse(str(error))
             if error is not None:
                 refuse("import %s: %s: %s" % (name, type(error).__name__, error))
-        self.stash.end()
+        self.put_away()
         for name, why in self.stash.reasons.items():
             if why == "refused":
                 refuse("module %s is the project's own" % name)
         return str(len(self.stash.kept))
+
+    def put_away(self):
+        spoiled = self.stash.end()
+        if spoiled is not None:
+            refuse("module %s can't be imported beforehand: %s" % (spoiled, self.stash.reasons[spoiled]))
 
     def learn(self, told, run):
         """Imports what runs have imported; returns what to tell the next of it."""
@@ -215,13 +220,13 @@ class Program:
         self.barred = verdict.barred
         names = taught(run)
         if names is not None:
-            verdict.take(names, lambda names: probe(self.refusal, self.began - TICK, self.sources, names))
+            verdict.take(names, lambda names: probe(self.refusal, self.began - TICK, self.sources, verdict.variables, names))
         if verdict.ages:
             self.stash.begin()
             for name in verdict.ages:
                 if name not in sys.modules:
                     self.stash.bring(name)
-            self.stash.end()
+            self.put_away()
             self.stash.looks = [(file, state(file)) for file in verdict.looks]
             verdict.add(self.stash.reasons)
         return verdict.text(len(self.stash.kept))
@@ -356,6 +361,7 @@ class Program:
         tell(program + argv[len(words):], env.get(CLIENT, b""))
         self.stash.wake()
         self.settle(env)
+        self.variables = dict(os.environ._data)
         self.set_arguments([os.fsdecode(a) for a in argv[len(words):]])
         self.main.clear()
         self.main.update(self.fresh)
@@ -425,6 +431,10 @@ class Program:
         try:
             if geteuid() != self.user:
                 return
+            now = os.environ._data
+            for name in set(now) | set(self.variables):
+                if now.get(name) != self.variables.get(name):
+                    own["$" + os.fsdecode(name)] = None
             for name, mark in self.stash.requests.items():
                 module = sys.modules.get(name)
                 spec = variables(module).get("__spec__") if is_module(module) else None

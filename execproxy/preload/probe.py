@@ -49,8 +49,9 @@ PROBE_TIME = 20  # seconds
 
 
 class Probe(Stash):
-    def __init__(self, refusal, began, sources):
+    def __init__(self, refusal, began, sources, variables):
         Stash.__init__(self, refusal, began)
+        self.unsteady = {os.fsencode(v) for v in variables}  # of the environment, which runs set themselves
         self.sources = sources
         self.reads, self.contents = {}, set()  # names that have looked at a file, by the file; those whose contents were read
         self.own = globals()
@@ -261,6 +262,9 @@ class Probe(Stash):
             if isinstance(holder, dict) and holder.get("__name__", "atexit") != "atexit" and holder["__name__"] in self.kept:
                 self.reasons[holder["__name__"]] = "atexit"
         sys.argv = arguments
+        for name, kept in self.kept.items():
+            if not self.unsteady.isdisjoint(kept.reads):
+                self.reasons.setdefault(name, "environment")
         for name in names:
             if name not in sys.modules:
                 self.reasons.setdefault(name, "absent")  # else it would be tried again after each run
@@ -399,7 +403,7 @@ def resident():
         return 0
 
 
-def probe(refusal, began, sources, names):
+def probe(refusal, began, sources, variables, names):
     """Has a child try names; returns its verdict, None if it has not come to one."""
     ours, childs = os.pipe()
     pid = os.fork()
@@ -416,7 +420,7 @@ def probe(refusal, began, sources, names):
         out = os.memfd_create("out") if hasattr(os, "memfd_create") else os.open("/dev/shm", os.O_TMPFILE | os.O_RDWR)
         os.dup2(out, 1)
         os.dup2(out, 2)
-        answer = sys.modules["marshal"].dumps(Probe(refusal, began, sources).run(names))
+        answer = sys.modules["marshal"].dumps(Probe(refusal, began, sources, variables).run(names))
         while answer:
             answer = answer[os.write(childs, answer):]
     finally:

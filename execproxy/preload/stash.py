@@ -167,7 +167,9 @@ class Stash:
         self.plain_register, self.atexit.register = self.atexit.register, self.register
 
     def end(self):
-        """Puts away what was imported, and undoes what that has done."""
+        """Puts away what was imported, and undoes what that has done. It returns the name of a
+        module of machine code that is not in here for all that: it can't be imported by a run
+        of this interpreter any more."""
         self.boundary()
         sys.modules["builtins"].__import__ = self.plain_import
         bootstrap._gcd_import = self.plain_gcd_import
@@ -198,11 +200,13 @@ class Stash:
                 del attributes[child]
                 kept.attribute = True
         self.importing = False
+        spoiled = next((name for name, kept in self.kept.items() if kept.native and name in self.reasons), None)
         for name in self.reasons:
             self.kept.pop(name, None)
         for name, module in list(self.base.items()) + [(kept.name, kept.module) for kept in self.kept.values()]:
             if name not in UNSTEADY and is_module(module):
                 self.shapes[name] = shape(module)
+        return spoiled
 
     def module(self, name):
         kept = self.kept.get(name)
@@ -558,6 +562,13 @@ class Stash:
         """Registers a logger as its manager does one that is new."""
         manager = logger.manager
         place = manager.loggerDict.get(name)
+        if place is not logger and hasattr(place, "handlers"):  # the run has made it before
+            for handler in logger.handlers:
+                place.addHandler(handler)
+            if logger.level:
+                place.setLevel(logger.level)
+            logger.__dict__ = place.__dict__
+            return
         manager.loggerDict[name] = logger
         getattr(logger, "_cache", {}).clear()  # 3.7 has it
         if place is not None and place is not logger:
@@ -652,7 +663,9 @@ class Stash:
                 return None  # it waits for this one
 
     def ready(self, root):
-        """What is given along with root; None if an import now might do otherwise."""
+        """What is given along with root; None if an import now might do otherwise. What is
+        made of machine code can't be imported a second time: where it would be the same
+        modules, it is given all the same, and left to the next run."""
         if sys.modules["builtins"].__import__ is not self.plain_import:
             return None
         names, seen, todo, there = [root], {root}, [], []
@@ -673,31 +686,34 @@ class Stash:
                 return None
             else:
                 there.append(name)
-        # What is made of machine code can't be imported a second time.
-        if not any(kept.native for kept in todo) and (is_traced() or any(self.is_changed(name) for name in there)):
+        native = any(kept.native for kept in todo)
+        if not native and (is_traced() or any(self.is_changed(name) for name in there)):
             return None
+        different = []
         environ, loggers = os.environ._data, self.loggers() or {}
         path = set(sys.path)
         new = [e for e in sys.path if e not in self.entries or e in self.changed]
         strict = any(f[0] == "error" for f in self.warnings.filters)
         for kept in todo:
             name = kept.name
-            if any(not found and self.is_foreign(asked) for asked, _, found in kept.asked):
-                return None
             if kept.file is not None and state(kept.file) != kept.state or kept.entry is not None and kept.entry not in path:
                 return None
             if name != root and sys.modules.get(name, kept.module) is not kept.module:
                 return None
             if new and "." not in name and found_in(new, name, kept):
                 return None
-            if any(environ.get(key) != was for key, was in kept.reads.items()):
-                return None
-            if any(loggers.get(n, l) is not l and type(loggers[n]).__name__ != "PlaceHolder" for n, l in kept.loggers):
-                return None
-            for event in kept.events:
-                if event[1] == self.warn and (strict or event[-1] != name and event[-1] not in seen):
-                    return None
-        return todo if self.is_passed_by(seen, root, new) else None
+            if (
+                any(not found and self.is_foreign(asked) for asked, _, found in kept.asked)
+                or any(environ.get(key) != was for key, was in kept.reads.items())
+                or any(loggers.get(n, l) is not l and type(loggers[n]).__name__ != "PlaceHolder" for n, l in kept.loggers)
+                or any(e[1] == self.warn and (strict or e[-1] != name and e[-1] not in seen) for e in kept.events)
+            ):
+                different.append(name)
+        if different and not native or not self.is_passed_by(seen, root, new):
+            return None
+        for name in different:
+            self.requests[name] = self.requests.get(name) or DIFFERENT
+        return todo
 
     def is_foreign(self, name):
         """Whether the run itself has put a module there."""
