@@ -121,6 +121,8 @@ var traps = map[string]struct{ text, why string }{
 	"reads_stdin":      {"import sys; sys.stdin.isatty()", "streams"},
 	"lazy":             {"import sys\nclass M(type(sys)): pass\nsys.modules[__name__] = M(__name__)\nsys.modules[__name__].value = 1", ""},
 	"disguised":        {"import sys\nclass P:\n    __class__ = type(sys)\nsys.modules[__name__] = P()", ""},
+	"accuracy":         {"import decimal; decimal.getcontext().prec = 8", "decimal"}, // the first that imports it
+	"ahead":            {"import logging; logging.getLogger().setLevel(4)", "logging"},
 	"aliases":          {"import sys, plain; sys.modules['other_name'] = plain", ""},
 	"streams":          {"import sys\nout = sys.stdout\ndef f(to=sys.stderr): pass\nclass C:\n    def __init__(self): self.to = sys.stderr\nc = C()", ""},
 	"streams_closed":   {"import sys\ndef f(to):\n    return lambda: to\ng = f(sys.stdout)", "streams"},

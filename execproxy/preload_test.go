@@ -386,6 +386,11 @@ func TestPreloadThatCannotBeIsAPlainSpare(t *testing.T) {
 		} {
 			s.write(t, name+".py", text)
 		}
+		s.Exec(t, "mkdir", s.dir+"/compiled")
+		s.write(t, "compiled/__init__.py", "import warnings, os, importlib\nwarnings.resetwarnings()\n"+
+			"[importlib.import_module('compiled.' + f.partition('.')[0]) for f in os.listdir(os.path.dirname(__file__)) if f.endswith('.so')]")
+		s.Exec(t, python, "-c", "import shutil, sys\nfrom importlib.util import find_spec as find\n"+
+			"shutil.copy(next(find(n).origin for n in ('_json', '_bz2', '_ctypes') if find(n) and find(n).origin.endswith('.so')), sys.argv[1])", s.dir+"/compiled")
 		for name, test := range map[string]struct {
 			first, body string
 			change      func(*execproxy.Cmd)
@@ -397,6 +402,7 @@ func TestPreloadThatCannotBeIsAPlainSpare(t *testing.T) {
 			"exits":        {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"exits"} }, `^import exits: SystemExit: 3$`},
 			"dies":         {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"dies"} }, `^it ended with exit status 3$`},
 			"hangs":        {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"hangs"} }, `^the import takes too long$`},
+			"compiled":     {python, "import compiled", func(c *execproxy.Cmd) { c.Preload = []string{"compiled"} }, `^module compiled\._\w+ can't be imported beforehand: needs:compiled$`},
 			"no module":    {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"no.such"} }, `^import no.such: ModuleNotFoundError: No module named 'no'$`},
 			"not a name":   {python, "", func(c *execproxy.Cmd) { c.Preload = []string{"'"} }, `^import ': ModuleNotFoundError: `},
 			"project":      {python, "", func(c *execproxy.Cmd) { c.Sources = []string{"/nowhere", s.dir} }, `^module witness is the project's own: .*/witness.py$`},

@@ -121,6 +121,11 @@ def module_files():
                 yield file
 
 
+def one_word(text):
+    """Whether it can stand in a list of words."""
+    return len(text.split()) == 1 and not text[0].isspace() and not text[-1].isspace()
+
+
 def receive(size):
     data = b""
     while len(data) < size:
@@ -210,6 +215,7 @@ class Program:
         return str(len(self.stash.kept))
 
     def put_away(self):
+        """Ends the stash. An interpreter that has a part of machine code which is not in it is none for a run."""
         spoiled = self.stash.end()
         if spoiled is not None:
             refuse("module %s can't be imported beforehand: %s" % (spoiled, self.stash.reasons[spoiled]))
@@ -220,7 +226,7 @@ class Program:
         self.barred = verdict.barred
         names = taught(run)
         if names is not None:
-            verdict.take(names, lambda names: probe(self.refusal, self.began - TICK, self.sources, verdict.variables, names))
+            verdict.take(names, lambda names, variables: probe(self.refusal, self.began - TICK, self.sources, variables, names))
         if verdict.ages:
             self.stash.begin()
             for name in verdict.ages:
@@ -229,6 +235,7 @@ class Program:
             self.put_away()
             self.stash.looks = [(file, state(file)) for file in verdict.looks]
             verdict.add(self.stash.reasons)
+            verdict.reads = {n for kept in self.stash.kept.values() for n in map(os.fsdecode, kept.reads) if one_word(n)}
         return verdict.text(len(self.stash.kept))
 
     def take_environment(self):
@@ -431,9 +438,9 @@ class Program:
         try:
             if geteuid() != self.user:
                 return
-            now = os.environ._data
+            now = getattr(os.environ, "_data", self.variables)
             for name in set(now) | set(self.variables):
-                if now.get(name) != self.variables.get(name):
+                if now.get(name) != self.variables.get(name) and one_word(os.fsdecode(name)):
                     own["$" + os.fsdecode(name)] = None
             for name, mark in self.stash.requests.items():
                 module = sys.modules.get(name)

@@ -51,7 +51,7 @@ PROBE_TIME = 20  # seconds
 class Probe(Stash):
     def __init__(self, refusal, began, sources, variables):
         Stash.__init__(self, refusal, began)
-        self.unsteady = {os.fsencode(v) for v in variables}  # of the environment, which runs set themselves
+        self.variables = {os.fsencode(v) for v in variables}  # of the environment, which runs set themselves
         self.sources = sources
         self.reads, self.contents = {}, set()  # names that have looked at a file, by the file; those whose contents were read
         self.own = globals()
@@ -263,7 +263,7 @@ class Probe(Stash):
                 self.reasons[holder["__name__"]] = "atexit"
         sys.argv = arguments
         for name, kept in self.kept.items():
-            if not self.unsteady.isdisjoint(kept.reads):
+            if not self.variables.isdisjoint(kept.reads):
                 self.reasons.setdefault(name, "environment")
         for name in names:
             if name not in sys.modules:
@@ -333,12 +333,9 @@ def contents(space, name):
         seen[key] = id(value)
         if kind in FLAT:
             continue
-        there = amount(value)
-        if there is not None:
-            seen[key, None] = there
-        for k, v in attributes(value, name):
+        for k, v in [(None, value)] + attributes(value, name):
             kind = type(v)
-            there = id(v) if kind is FUNCTION else None if kind in FLAT else amount(v)
+            there = None if kind in FLAT else id(v) if kind is FUNCTION else amount(v)
             if there is not None:
                 seen[key, k] = there
     return seen

@@ -40,19 +40,19 @@ def hash_of(text):
 
 class Verdict:
     """Modules by what they are to be imported as, one word each: name, name:age,
-    -name=reason, *name for the project's own, ~file for what their imports have looked at, or
-    $name for a variable of the environment that runs set.
+    -name=reason, *name for the project's own, and what their imports have looked at: ~file,
+    or $name of a variable of the environment.
     Before them stand their number and what settings has said."""
 
     def __init__(self, text, now):
-        self.ages, self.reasons, self.looks, self.own, self.variables = {}, {}, [], set(), set()
+        self.ages, self.reasons, self.looks, self.own, self.reads = {}, {}, [], set(), set()
         self.settings = now
         words = text.split()
         for word in words[2:] if words[1:2] == [now] else ():
             if word[0] == "*":
                 self.own.add(word[1:])
             elif word[0] == "$":
-                self.variables.add(word[1:])
+                self.reads.add(word[1:])
             elif word[0] == "-":
                 name, _, why = word[1:].partition("=")
                 self.reasons[name] = why
@@ -65,13 +65,12 @@ class Verdict:
         self.bar()
 
     def take(self, names, probe):
-        """Takes in what a run has imported. What is new is tried first."""
-        steady = len(self.variables)
+        """Takes in what a run has imported, and which variables it has set. What is new is
+        tried first, and all where one of these is looked up at an import."""
+        variables = {n[1:] for n in names if n[0] == "$"}
         for name in names:
             if name[0] == "*":
                 self.own.add(name[1:])
-            elif name[0] == "$":
-                self.variables.add(name[1:])
             elif name[0] in (TRACED, DIFFERENT):
                 self.reasons[name[1:]] = "traced" if name[0] == TRACED else "differs"
         names = [n for n in names if n[0] not in ("*", "$", TRACED, DIFFERENT)]
@@ -81,8 +80,8 @@ class Verdict:
         known = {n: age for n, age in known.items() if age < AGES and n not in self.reasons}
         order = {n: 0 for n in names if n not in self.reasons}
         order.update((n, age) for n, age in known.items() if n not in order)
-        if any(n not in self.ages for n in order) or len(self.variables) != steady:
-            answer = probe(list(order))
+        if any(n not in self.ages for n in order) or variables & self.reads:
+            answer = probe(list(order), variables)
             if answer is None:
                 answer = list(known), {n: "probe" for n in order if n not in known}, self.looks
             fit, reasons, self.looks = answer
@@ -99,7 +98,7 @@ class Verdict:
         self.ages = {n: age for n, age in self.ages.items() if n not in reasons}
 
     def text(self, count):
-        words = [str(count), self.settings] + ["*" + n for n in sorted(self.own)] + ["$" + n for n in sorted(self.variables)]
+        words = [str(count), self.settings] + ["*" + n for n in sorted(self.own)] + ["$" + n for n in sorted(self.reads)]
         words += ["%s:%d" % (n, age) if age else n for n, age in self.ages.items()]
         words += ["~" + file for file in self.looks]
         words += ["-%s=%s" % item for item in self.reasons.items()]
