@@ -5,7 +5,9 @@ package execproxy_test
 import (
 	"errors"
 	"io"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -158,6 +160,35 @@ func TestBrokenConnectionEndsTheCommand(t *testing.T) {
 	e := enginetest.Fake(t, enginetest.Container{})
 	token := number()
 	s := start(t, sh(e, "echo ready; sleep 1$1", token))
+	e.Engine.Cut(e.Container)
+	err := s.wait(t)
+	if lost, ok := errors.AsType[*execproxy.LostError](err); !ok || !strings.Contains(lost.Error(), "connection") {
+		t.Errorf("Run() = %v, want a LostError about the connection", err)
+	}
+	nothingLeft(t, e, token)
+}
+
+// Nor does it matter that the Engine can't be reached again at once, as where ssh has to
+// log in anew.
+func TestBrokenConnectionIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Fake(t, enginetest.Container{})
+	token := number()
+	s := start(t, sh(e, "echo ready; sleep 1$1", token))
+	var left atomic.Int32
+	left.Store(6)
+	e.Engine.Fault(func(w http.ResponseWriter, _ *http.Request) bool {
+		if left.Add(-1) < 0 {
+			return false
+		}
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return false
+		}
+		conn.Close()
+		return true
+	})
 	e.Engine.Cut(e.Container)
 	err := s.wait(t)
 	if lost, ok := errors.AsType[*execproxy.LostError](err); !ok || !strings.Contains(lost.Error(), "connection") {

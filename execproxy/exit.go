@@ -42,19 +42,13 @@ func (r *run) ended(end error, began string, signaled bool) exit {
 			}
 			return exit{code: now.code, died: died}
 		}
-		if err != nil || time.Now().After(deadline) {
+		late := time.Now().After(deadline)
+		if err != nil || late {
 			condition, _, problem := r.condition(r.requests, began)
-			switch {
-			case condition > paused:
-				return exit{err: r.lost(condition, problem)}
-			case now.unknown:
-				return exit{err: &LostError{Cause: "the command has ended, and the engine names no exit status for it", Err: ErrNoStatus}}
-			case err != nil:
-				return exit{err: &LostError{Cause: "the command's end was not seen: " + err.Error(), Err: err}}
-			case end == nil:
-				end = io.ErrUnexpectedEOF
+			// Who can't be asked now may yet be, by another connection.
+			if gone := condition > paused && condition != unknown; gone || late {
+				return r.unseen(end, now, err, condition, problem)
 			}
-			return exit{err: broke(end), alive: true}
 		}
 		select {
 		case <-time.After(pause):
@@ -64,10 +58,26 @@ func (r *run) ended(end error, began string, signaled bool) exit {
 	}
 }
 
+// unseen is how a command ended whose output has ended with end, and of which the Engine
+// says now, or does not answer with err, and of its container condition, or problem.
+func (r *run) unseen(end error, now state, err error, condition condition, problem error) exit {
+	switch {
+	case condition > paused:
+		return exit{err: r.lost(condition, problem)}
+	case now.unknown:
+		return exit{err: &LostError{Cause: "the command has ended, and the engine names no exit status for it", Err: ErrNoStatus}}
+	case err != nil:
+		return exit{err: &LostError{Cause: "the command's end was not seen: " + err.Error(), Err: err}}
+	case end == nil:
+		end = io.ErrUnexpectedEOF
+	}
+	return exit{err: broke(end), alive: true}
+}
+
 // brokenTime is how much later than the end of its output the Engine may report
 // the end of a command. It does so before (measured: 20.10), and also keeps the
 // output of a command open that has closed it and runs on; so what ends earlier is
-// the connection.
+// the connection. And for how long an Engine that can't be reached is tried.
 const brokenTime = 2 * time.Second
 
 // errRelay is the end of output that another process has relayed, and not to its end.

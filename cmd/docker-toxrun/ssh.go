@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -48,7 +49,7 @@ type sshDialer struct {
 	control controlDir
 
 	mu      sync.Mutex
-	failure *unreachable // of the last connection that never was one
+	failure *unreachable // of the last connection that was asked something and never answered
 	since   time.Time
 }
 
@@ -75,13 +76,14 @@ func (d *sshDialer) dial(ctx context.Context, network, address string) (net.Conn
 type sshConn struct {
 	net.Conn
 	*sshDialer
-	worked bool // something has been read
+	asked  atomic.Bool // something has been written
+	worked bool        // something has been read
 }
 
 func (c *sshConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.worked = c.worked || n > 0
-	if err = c.explain(err); !c.worked {
+	if err = c.explain(err); c.asked.Load() && !c.worked {
 		c.fail(err)
 	}
 	return n, err
@@ -89,6 +91,7 @@ func (c *sshConn) Read(p []byte) (int, error) {
 
 // Write takes what is for an ssh that has ended, as a socket would: Read tells why it has.
 func (c *sshConn) Write(p []byte) (int, error) {
+	c.asked.Store(true)
 	n, err := c.Conn.Write(p)
 	if errors.Is(err, syscall.EPIPE) {
 		return len(p), nil

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/client"
+
 	"github.com/toxrun/docker-toxrun/execproxy/enginetest"
 )
 
@@ -560,6 +562,39 @@ func TestSSHDiesDuringARun(t *testing.T) {
 			}
 			nothingLeft(t, e, token)
 		})
+	}
+}
+
+// Of connections that die at once, one that was not used yet does not tell that there is
+// no way to the host: the run has to reach it again, to end its command.
+func TestUnusedSSHConnectionDies(t *testing.T) {
+	e := enginetest.Fake(t, enginetest.Container{})
+	h := newSSHHost(t, e, sshSetting{})
+	for _, setting := range h.env(t, "ControlPath=none") {
+		name, value, _ := strings.Cut(setting, "=")
+		t.Setenv(name, value)
+	}
+	options, err := sshOptions(h.address(h.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.NewClientWithOpts(options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	unused, err := c.Dialer()(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unused.Close()
+	h.server.err.expect(t, "Accepted publickey")
+	h.cut(t)
+	if n, err := unused.Read(make([]byte, 1)); n != 0 || err == nil || err == io.EOF {
+		t.Fatalf("Read() = %d, %v", n, err)
+	}
+	if _, err := c.Ping(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
