@@ -85,7 +85,12 @@ SetEnv DOCKER_HOST=%s PATH=%s HOME=%s
 `, h.port, hostKey, h.key, e.Host, setting.path, h.dir, setting.more), 0o600)
 	h.server = start(t, exec.Command(sshd, "-D", "-e", "-f", config))
 	h.server.err.expect(t, "Server listening on 127.0.0.1")
-	t.Cleanup(func() { h.control("exit").Run() }) // else it holds the server's stderr open
+	t.Cleanup(func() {
+		// A connection that is left would hold the server's stderr open; a keeper makes
+		// itself another one at once.
+		h.server.Process.Signal(syscall.SIGSTOP)
+		h.endConnections(t)
+	})
 	return h
 }
 
@@ -153,11 +158,18 @@ func (h *sshHost) logins() int { return strings.Count(h.server.err.String(), "Ac
 // cut kills what serves the connections that there are.
 func (h *sshHost) cut(t testing.TB) {
 	t.Helper()
+	if h.endConnections(t) == 0 {
+		t.Fatal("there is no connection")
+	}
+}
+
+// endConnections kills what serves each, and returns how many there were.
+func (h *sshHost) endConnections(t testing.TB) (killed int) {
+	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		t.Fatal(err)
 	}
-	killed := 0
 	for _, file := range files {
 		stat, err := os.ReadFile(file)
 		if err != nil {
@@ -172,9 +184,7 @@ func (h *sshHost) cut(t testing.TB) {
 			killed++
 		}
 	}
-	if killed == 0 {
-		t.Fatal("there is no connection")
-	}
+	return killed
 }
 
 func overSSH(t testing.TB, e enginetest.Target) []string {
