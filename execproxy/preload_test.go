@@ -193,10 +193,11 @@ except ValueError:
 	"error in excepthook":    "def hook(*_): 2/0\n\nif sys.version_info >= (3, 11): sys.excepthook = hook\n1/0",
 	"os._exit":               "import os; print('lost'); os._exit(4)",
 	"threads": `
-import threading, time
+import threading
+said = threading.Event()
 def f():
-    time.sleep(.1); print('thread'); raise ValueError
-threading.Thread(target=f, name='name').start(); print('main')`,
+    said.wait(); print('thread'); raise ValueError
+threading.Thread(target=f, name='name').start(); print('main'); said.set()`,
 	"spawn": `
 import multiprocessing, os
 def f(q): q.put((__name__, os.getcwd(), sys.argv, sys.path))
