@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -203,8 +204,15 @@ func TestSwarm(t *testing.T) {
 
 	t.Log("an engine that is killed in the middle of a matrix")
 	c.write(c.worker.DaemonHost())
-	p = c.toxrun("-s", "stack_tests", "--split", "--retries", "1", "--each", "1 2 3 4 5 6 7 8 9 10 11 12", "exec", "-n", "sh", "-c", "echo {}; sleep 2")
+	// There its jobs don't end before.
+	c.toxrun("-s", "stack_tests", "--all", "exec", "-n", "sh", "-c", "[ $(hostname) = one ] || touch /tmp/held").exits(t, 0)
+	p = c.toxrun("-s", "stack_tests", "--split", "--retries", "1", "--each", "1 2 3 4 5 6 7 8 9 10 11 12", "exec", "-n", "sh", "-c", "while [ -e /tmp/held ]; do sleep 0.1; done; echo {}")
 	p.err.expect(t, "pass")
+	for begun := false; !begun && time.Now().Before(enginetest.Deadline(t)); {
+		ps := c.toxrun("-s", "stack_tests", "--all", "ps")
+		ps.exits(t, 0)
+		begun = regexp.MustCompile(` two .*held`).MatchString(ps.out.String())
+	}
 	c.worker.kill()
 	p.exits(t, 0)
 	if said := p.err.String(); !strings.Contains(said, "12 of 12 passed") || !strings.Contains(said, "lost with its container (two/") {
