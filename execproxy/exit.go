@@ -45,9 +45,20 @@ func (r *run) ended(end error, began string, signaled bool) exit {
 		late := time.Now().After(deadline)
 		if err != nil || late {
 			condition, _, problem := r.condition(r.requests, began)
-			// Who can't be asked now may yet be, by another connection.
-			if gone := condition > paused && condition != unknown; gone || late {
-				return r.unseen(end, now, err, condition, problem)
+			switch {
+			case condition.gone(), late && condition == unknown:
+				return exit{err: r.lost(condition, problem)}
+			case !late:
+				// Who can't be asked now may yet be, by another connection.
+			case now.unknown:
+				return exit{err: &LostError{Cause: "the command has ended, and the engine names no exit status for it", Err: ErrNoStatus}}
+			case err != nil:
+				return exit{err: &LostError{Cause: "the command's end was not seen: " + err.Error(), Err: err}}
+			default:
+				if end == nil {
+					end = io.ErrUnexpectedEOF
+				}
+				return exit{err: broke(end), alive: true}
 			}
 		}
 		select {
@@ -56,22 +67,6 @@ func (r *run) ended(end error, began string, signaled bool) exit {
 			return exit{err: r.requests.Err()}
 		}
 	}
-}
-
-// unseen is how a command ended whose output has ended with end, and of which the Engine
-// says now, or does not answer with err, and of its container condition, or problem.
-func (r *run) unseen(end error, now state, err error, condition condition, problem error) exit {
-	switch {
-	case condition > paused:
-		return exit{err: r.lost(condition, problem)}
-	case now.unknown:
-		return exit{err: &LostError{Cause: "the command has ended, and the engine names no exit status for it", Err: ErrNoStatus}}
-	case err != nil:
-		return exit{err: &LostError{Cause: "the command's end was not seen: " + err.Error(), Err: err}}
-	case end == nil:
-		end = io.ErrUnexpectedEOF
-	}
-	return exit{err: broke(end), alive: true}
 }
 
 // brokenTime is how much later than the end of its output the Engine may report
@@ -95,7 +90,7 @@ func (r *run) killed(began string) bool {
 		switch now, _, err := r.condition(r.requests, began); {
 		case err != nil:
 			return false
-		case now > paused:
+		case now.gone():
 			r.notice(r.fate(now))
 			return true
 		}

@@ -21,6 +21,9 @@ const (
 	unknown // the Engine does not answer
 )
 
+// gone tells whether the container has ended, and all that ran in it.
+func (c condition) gone() bool { return c > paused && c != unknown }
+
 // A look is what the Engine says of the container, and when it was started.
 type look struct {
 	condition condition
@@ -176,5 +179,5 @@ func (c *Cmd) fate(now condition) string {
 
 // lost is the error for a command whose container or Engine went away.
 func (c *Cmd) lost(now condition, err error) error {
-	return &LostError{Cause: c.fate(now), Err: err, died: now > paused && now != unknown}
+	return &LostError{Cause: c.fate(now), Err: err, died: now.gone()}
 }

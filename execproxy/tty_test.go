@@ -63,14 +63,10 @@ var size = execproxy.Size{Rows: 40, Columns: 120}
 func TestTerminalHasItsSizeFromTheFirstByte(t *testing.T) {
 	t.Parallel()
 	eachTerminal(t, func(t *testing.T, e enginetest.Target, at func(*execproxy.Cmd) *execproxy.Cmd) {
-		rounds := 10
-		if e.Engine == nil {
-			rounds = 4 // each takes ten times as long
-		}
 		var wait sync.WaitGroup
 		for range 5 {
 			wait.Go(func() {
-				for range rounds {
+				for range 10 {
 					var stdout bytes.Buffer
 					c := at(bare(e, "stty", "size"))
 					c.Stdout = &stdout
