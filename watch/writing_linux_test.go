@@ -3,15 +3,24 @@ package watch
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// noForks keeps other tests from starting processes until the end of this one: such a process
+// has this test's files open, too, until it has become its program.
+func noForks(t *testing.T) {
+	syscall.ForkLock.RLock()
+	t.Cleanup(syscall.ForkLock.RUnlock)
+}
+
 // Whoever may write a file is known, and only who may.
 func TestWhoWritesAFile(t *testing.T) {
 	t.Parallel()
+	noForks(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a")
 	write(t, path, "x")
@@ -64,6 +73,7 @@ func TestWhoWritesAnothersFile(t *testing.T) {
 // Only a single file that was there before, and whose events are seen, is over.
 func TestWhatIsOver(t *testing.T) {
 	t.Parallel()
+	noForks(t)
 	path := filepath.Join(t.TempDir(), "a")
 	for _, test := range []struct {
 		op           Op
@@ -118,6 +128,7 @@ func (s *closing) writing() writing {
 // A file that is written slowly is one batch, as soon as it is closed.
 func TestASlowWriterIsOneBatch(t *testing.T) {
 	t.Parallel()
+	noForks(t)
 	dir := t.TempDir()
 	tree(t, dir, "a.py")
 	config := Tree{Roots: []string{dir}}
